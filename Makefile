@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#
+# One makefile for everything. Objects go to $(O); "make help" lists the targets, "V=1" shows commands.
+# For another architecture: ARCH, CROSS_COMPILE, SYSROOT, STATIC=1, and BPFTOOL where the system's one
+# is too old for it.
+
+O             ?= build
+PREFIX        ?= /usr/local
+DESTDIR       ?=
+ARCH          ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
+CROSS_COMPILE ?=
+CXX            = $(CROSS_COMPILE)g++
+CLANG         ?= clang
+BPFTOOL       ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG    ?= pkg-config
+GTEST_SRC     ?=
+SYSROOT       ?=
+STATIC        ?=
+
+ifeq ($(V),1)
+Q   =
+msg =
+else
+Q   = @
+msg = @printf '  %-8s %s\n' $(1) $(2);
+endif
+
+# ---- flags ---------------------------------------------------------------------------------------
+
+WARNINGS  = -Wall -Wextra
+CXXFLAGS ?= -O2 -g
+# A sysroot's headers stand in for the system's; its own C library is the cross compiler's.
+sysroot_include = $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
+sysroot_lib     = $(if $(SYSROOT),-L$(firstword $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu*)))
+ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -I$(O) $(sysroot_include) -MMD -MP
+BPF_ENDIAN   = $(if $(filter s390x,$(ARCH)),bpfeb,bpfel)
+BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-parameter \
+	       -I. $(sysroot_include) -MMD -MP
+ifeq ($(STATIC),1)
+LDFLAGS += -static
+LIBS    = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
+else
+LIBS    = $(sysroot_lib) -lbpf -lelf -lz
+endif
+GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
+GTEST_INC  = $(if $(GTEST_SRC),-I$(GTEST_SRC)/googletest/include)
+
+# ---- files ---------------------------------------------------------------------------------------
+
+BPF_PROGRAMS = tracker tasks
+SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h)
+LIB_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard user/*.cpp))
+CMD_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard tools/freezerctl/*.cpp))
+CMD_LIB_OBJS = $(filter-out $(O)/tools/freezerctl/main.o,$(CMD_OBJS))
+TESTS        = unit kernel cli
+test_objs    = $(patsubst %.cpp,$(O)/%.o,$(wildcard tests/$(1)/*.cpp))
+SUPPORT_OBJS = $(call test_objs,support)
+PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
+TEST_BINS    = $(TESTS:%=$(O)/%_tests)
+
+.PHONY: all demo test install clean deps help lint asan vm-payload FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS)  ## the command (the default)
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# ---- what the machine needs ----------------------------------------------------------------------
+
+deps:  ## install what the build and the tests need, from Debian's packages
+	$(Q)tools/install-deps.sh
+
+demo: deps  ## freeze, show, thaw and kill real tasks in a scratch cgroup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo.sh $(O)
+
+test: deps  ## build and run every test
+	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TEST_BINS)
+	$(Q)tests/run.sh $(O)
+
+# ---- build ---------------------------------------------------------------------------------------
+
+# Rebuilds what was built with other flags.
+$(O)/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(CXX) $(ALL_CXXFLAGS) $(BPF_FLAGS) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || \
+		echo '$(CXX) $(ALL_CXXFLAGS) $(BPF_FLAGS) $(LDFLAGS) $(LIBS)' > $@
+
+$(O)/%.bpf.o: bpf/%.bpf.c $(O)/flags
+	$(call msg,BPF,$@)$(CLANG) $(BPF_FLAGS) -c $< -o $@
+
+$(O)/%.skel.h: $(O)/%.bpf.o
+	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Depfiles name the skeletons from the second build on; the first must make them before.
+$(O)/%.o: %.cpp $(O)/flags | $(SKELETONS)
+	$(Q)mkdir -p $(@D)
+	$(call msg,CXX,$@)$(CXX) $(ALL_CXXFLAGS) $(GTEST_INC) -c $< -o $@
+
+$(O)/libfreezer.a: $(LIB_OBJS)
+	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
+
+$(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(O)/demo_workload: $(O)/tools/demo/workload.o
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
+
+$(O)/gtest/libgtest.a: $(O)/flags
+	$(Q)mkdir -p $(@D)
+	$(call msg,CXX,$@)for f in gtest-all gtest_main; do \
+		$(CXX) -std=c++20 -O1 -I$(GTEST_SRC)/googletest/include -I$(GTEST_SRC)/googletest \
+			-c $(GTEST_SRC)/googletest/src/$$f.cc -o $(@D)/$$f.o || exit 1; done && \
+		$(CROSS_COMPILE)ar rcs $@ $(@D)/gtest-all.o $(@D)/gtest_main.o
+
+$(O)/unit_tests: $(call test_objs,unit) $(CMD_LIB_OBJS) $(O)/libfreezer.a
+$(O)/kernel_tests: $(call test_objs,kernel) $(SUPPORT_OBJS) $(O)/libfreezer.a
+$(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
+$(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(LIBS) -o $@
+
+vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kernel runs
+
+-include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d)
+-include $(foreach t,$(TESTS),$(patsubst %.o,%.d,$(call test_objs,$(t))))
+-include $(BPF_PROGRAMS:%=$(O)/%.bpf.d) $(O)/tools/demo/workload.d
+
+# ---- checks --------------------------------------------------------------------------------------
+
+CXX_SOURCES = $(wildcard user/*.cpp tools/*/*.cpp tests/*/*.cpp)
+CXX_HEADERS = $(wildcard user/*.h tools/*/*.h tests/*/*.h)
+
+lint: $(SKELETONS)  ## clang-format and clang-tidy, findings are errors
+	$(Q)clang-format --dry-run --Werror $(CXX_SOURCES) $(CXX_HEADERS)
+	$(Q)printf '%s\n' $(CXX_SOURCES) | xargs -P $(shell nproc) -n 1 -I{} \
+		clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c++20 -I. -I$(O) -Wall -Wextra
+
+asan:  ## the unit tests under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(O)/asan/unit_tests \
+		CXXFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
+		LDFLAGS='-fsanitize=address,undefined'
+	$(Q)$(O)/asan/unit_tests
+
+# ---- install -------------------------------------------------------------------------------------
+
+install: $(O)/freezerctl  ## to $(DESTDIR)$(PREFIX)/bin
+	install -D -m 0755 $(O)/freezerctl $(DESTDIR)$(PREFIX)/bin/freezerctl
+
+clean:  ## remove what was built
+	rm -rf $(O)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * What the BPF programs and the library agree on.
+ *
+ * Includes nothing: it is compiled by clang for BPF and by a C++ compiler for the host, on either
+ * byte order, and must mean the same to both. Padding is explicit, sizes are asserted, enum numbers
+ * are written out and never reused.
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns()). Task ids are those of the initial
+ * pid namespace. `comm` is a byte string that its process chose: not UTF-8, not always printable.
+ */
+#ifndef FREEZERCTL_BPF_ABI_H
+#define FREEZERCTL_BPF_ABI_H
+
+#ifdef __cplusplus
+#define FZ_ASSERT static_assert
+#else
+#define FZ_ASSERT _Static_assert
+#endif
+
+enum {
+	FZ_COMM_LEN = 16,
+	/* Distinct depths (cgroup.level) at which targets may lie at the same time. */
+	FZ_LEVELS_MAX = 64,
+};
+
+/* Kernel task states and flags that both sides test. */
+enum {
+	/* include/linux/sched/jobctl.h; set by cgroup_freeze_task() since 5.2 (76f969e8948d). */
+	FZ_JOBCTL_TRAP_FREEZE = 1U << 23,
+	/* include/linux/sched.h */
+	FZ_PF_EXITING = 0x00000004,
+	FZ_PF_KTHREAD = 0x00200000,
+	/* include/linux/sched.h, since 6.1 (f5d39b020809): held by the v1 freezer. */
+	FZ_TASK_FROZEN = 0x00008000,
+};
+
+enum fz_event_kind {
+	FZ_EV_FREEZE = 1,    /* the cgroup shall freeze; task = who asked */
+	FZ_EV_THAW = 2,      /* the cgroup shall thaw; task = who asked */
+	FZ_EV_FROZEN = 3,    /* cgroup_notify_frozen: value = 0 or 1 */
+	FZ_EV_POPULATED = 4, /* cgroup_notify_populated: value = 0 or 1 */
+	FZ_EV_REMOVED = 5,   /* the cgroup was removed; task = who did it */
+	FZ_EV_ARRIVED = 6,   /* task reached the refrigerator, first time since the request */
+	FZ_EV_KILL = 7,      /* first SIGKILL to a member from this sender; task = the sender */
+	FZ_EV_FORK = 8,      /* task was born into the target */
+	FZ_EV_EXIT = 9,      /* task of the target exits */
+	FZ_EV_KINDS = 10,
+};
+
+/* fz_event.flags */
+enum {
+	FZ_EVF_OWN = 1U << 0, /* the actor is the process that loaded the tracker */
+};
+
+/* fz_target.wake: which events wake the sleeper at once; all others wait for one that does. */
+enum {
+	FZ_WAKE_FROZEN = 1U << 0,   /* FZ_EV_FROZEN, value 1 */
+	FZ_WAKE_UNFROZEN = 1U << 1, /* FZ_EV_FROZEN, value 0 */
+	FZ_WAKE_EMPTY = 1U << 2,    /* FZ_EV_POPULATED, value 0 */
+	FZ_WAKE_POPULATED = 1U << 3,
+	FZ_WAKE_FREEZE = 1U << 4, /* FZ_EV_FREEZE of another process */
+	FZ_WAKE_THAW = 1U << 5,   /* FZ_EV_THAW of another process */
+	FZ_WAKE_REMOVED = 1U << 6,
+};
+
+struct fz_task {
+	unsigned int tid;
+	unsigned int tgid;
+	unsigned int uid;
+	unsigned int reserved;
+	unsigned char comm[FZ_COMM_LEN];
+};
+FZ_ASSERT(sizeof(struct fz_task) == 32, "fz_task layout");
+
+struct fz_event {
+	unsigned int kind;   /* enum fz_event_kind */
+	unsigned int target; /* slot in fz_targets */
+	unsigned long long time_ns;
+	unsigned long long cgroup_id; /* of the target, or of the task's own cgroup below it */
+	unsigned int value;
+	unsigned int flags;
+	struct fz_task task;
+};
+FZ_ASSERT(sizeof(struct fz_event) == 64, "fz_event layout");
+
+/* Key of fz_target_index. Ids are unique within one hierarchy only: v2 is hierarchy 0. */
+struct fz_cgroup_key {
+	unsigned long long id;
+	unsigned int hierarchy;
+	unsigned int reserved;
+};
+FZ_ASSERT(sizeof(struct fz_cgroup_key) == 16, "fz_cgroup_key layout");
+
+/* One watched cgroup: the array fz_targets, which the library maps into its memory. */
+struct fz_target {
+	unsigned long long request_ns; /* last FZ_EV_FREEZE; the arrivals' generation. 0: none */
+	unsigned long long frozen_ns;  /* last FZ_EV_FROZEN with value 1 */
+	unsigned long long empty_ns;   /* last FZ_EV_POPULATED with value 0 */
+	unsigned int wake;             /* FZ_WAKE_*; written by the library only */
+	unsigned int killer;           /* tgid of the last SIGKILL sender, 0: none */
+};
+FZ_ASSERT(sizeof(struct fz_target) == 32, "fz_target layout");
+
+/* What one CPU counted for one target since the library cleared it. */
+struct fz_stats {
+	unsigned long long arrived;
+	unsigned long long forked;
+	unsigned long long exited;
+	unsigned long long slowest_ns; /* the latest arrival: its time */
+	struct fz_task slowest;        /* and its task */
+};
+FZ_ASSERT(sizeof(struct fz_stats) == 64, "fz_stats layout");
+
+/* fz_config[0] */
+struct fz_config {
+	unsigned int level_count;
+	unsigned int levels[FZ_LEVELS_MAX]; /* cgroup.level of the entries of fz_target_index */
+	unsigned int reserved;
+};
+
+/* What fz_drops counts besides the events, which use their own kind as index. */
+enum {
+	FZ_DROP_RECORD = 0, /* no room to remember that a task has arrived */
+};
+
+/* What is remembered of a task. */
+struct fz_record {
+	unsigned long long arrived_ns;
+	unsigned long long start_ns; /* the task's start time: tells a reused tid */
+};
+FZ_ASSERT(sizeof(struct fz_record) == 16, "fz_record layout");
+
+/* fz_task_row.bits */
+enum {
+	FZ_ROW_FROZEN = 1U << 0,      /* task_struct.frozen: counted by its v2 cgroup */
+	FZ_ROW_TRAP_FREEZE = 1U << 1, /* its v2 cgroup asks it to freeze */
+	FZ_ROW_VFORK = 1U << 2,       /* a vfork child that its parent still waits for */
+};
+
+/* One task, as the task iterator writes it. */
+struct fz_task_row {
+	struct fz_task task;
+	unsigned long long cgroup_id;
+	unsigned long long cgroup_freeze_ns; /* when its cgroup was asked to freeze; 0: not told */
+	unsigned long long start_ns;
+	unsigned long long arrived_ns; /* from its record; 0: none */
+	unsigned long long jobctl;
+	unsigned int target;
+	unsigned int parent_tgid;
+	unsigned int state;
+	unsigned int exit_state;
+	unsigned int flags;
+	unsigned int ptrace;
+	unsigned int bits; /* FZ_ROW_* */
+	unsigned int reserved;
+};
+FZ_ASSERT(sizeof(struct fz_task_row) == 104, "fz_task_row layout");
+
+#endif

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/*
+ * The tracker: who asked a watched cgroup to freeze, when each of its tasks reached the
+ * refrigerator, and the moment the kernel counted the last one.
+ *
+ * The kernel (v2, kernel/cgroup/freezer.c) has no tracepoint where a task enters the refrigerator:
+ *
+ *     write cgroup.freeze 1      cgroup_freeze           in the writer, before any task is kicked
+ *       kick every task          (nothing)
+ *     do_freezer_trap()          (nothing)               task->frozen = 1, counted
+ *       last one counted         cgroup_notify_frozen 1  in the last task: BEFORE its switch
+ *       schedule()               sched_switch(prev)      prev->frozen and JOBCTL_TRAP_FREEZE
+ *
+ * So an arrival is a switch away from a task that has both bits; only such a switch costs more than
+ * two loads. The bit `frozen` alone means nothing: stopped, traced and vfork-waiting tasks have it in
+ * a cgroup that nobody froze. And since the last task's switch is still to come when the cgroup is
+ * complete, on_notify_frozen counts `current` itself.
+ *
+ * A task counts once for each request: its record keeps the time of its last first arrival, and an
+ * arrival is a first one when that is older than the target's request. (Back to back, a task still
+ * carries `frozen` from the freeze before and switches again; a spurious wake-up does the same.)
+ *
+ * What this cannot see, by design of the kernel: tasks that were stopped, traced or vfork-waiting at
+ * the request are counted by the kernel without any event, and a task that migrates in while frozen
+ * makes none either. The library completes its account with the task iterator (tasks.bpf.c). No
+ * verdict hangs on anything counted here.
+ *
+ * Cost: nothing is allocated or sent for tasks outside the targets. Arrivals go to the ring buffer
+ * only when asked for (fz_task_events) and never wake the reader; what completes a target does,
+ * once. Every event that finds no room is counted in fz_drops.
+ */
+#include "vmlinux/vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/abi.h"
+#include "bpf/compat.bpf.h"
+#include "bpf/targets.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Policy, set by the library before loading. */
+const volatile bool fz_task_events = false; /* send arrivals, forks and exits */
+const volatile __u32 fz_owner_tgid = 0;     /* the process that loads this, as in its ... */
+const volatile __u64 fz_owner_ns_dev = 0;   /* ... pid namespace: st_dev and st_ino of */
+const volatile __u64 fz_owner_ns_ino = 0;   /* /proc/self/ns/pid */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* as all maps by slot: the library sets the size */
+	__type(key, __u32);
+	__type(value, struct fz_target);
+} fz_targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fz_stats);
+} fz_target_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024); /* the library sets the size */
+} fz_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FZ_EV_KINDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} fz_drops SEC(".maps");
+
+static __always_inline void count_drop(__u32 kind)
+{
+	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &kind);
+
+	if (drops)
+		*drops += 1;
+}
+
+static __always_inline void describe_task(struct fz_task *out, struct task_struct *task)
+{
+	out->tid = BPF_CORE_READ(task, pid);
+	out->tgid = BPF_CORE_READ(task, tgid);
+	out->uid = BPF_CORE_READ(task, real_cred, uid.val);
+	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
+}
+
+/* True in the context of the process that loaded this tracker, whatever pid namespace it lives in. */
+static __always_inline bool current_is_owner(void)
+{
+	struct bpf_pidns_info self = {};
+
+	/* 5.7 (b4490c5c4e02) */
+	if (bpf_get_ns_current_pid_tgid(fz_owner_ns_dev, fz_owner_ns_ino, (void *)&self,
+					sizeof(self)))
+		return false;
+	return self.tgid == fz_owner_tgid;
+}
+
+static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __u64 cgroup_id,
+				       __u32 value, __u32 flags, struct task_struct *task,
+				       bool wake)
+{
+	struct fz_event *event = bpf_ringbuf_reserve(&fz_events, sizeof(*event), 0);
+
+	if (!event) {
+		count_drop(kind);
+		return;
+	}
+	*event = (struct fz_event){
+		.kind = kind,
+		.target = slot,
+		.time_ns = time_ns,
+		.cgroup_id = cgroup_id,
+		.value = value,
+		.flags = flags,
+	};
+	describe_task(&event->task, task);
+	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* The task has both bits of an arrival; counts it in each target where it is the first. */
+static __always_inline void handle_arrival(struct task_struct *task)
+{
+	const struct fz_config *config = fz_get_config();
+
+	if (!config || !config->level_count)
+		return;
+
+	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	__u32 level = BPF_CORE_READ(cgrp, level);
+	struct fz_record *record = NULL;
+	__u64 arrived_before = 0;
+	__u64 now = 0;
+
+	fz_for_each_target_slot(slot, cgrp, level, config, i) {
+		__u32 number = *slot;
+		struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+		struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &number);
+
+		if (!target || !stats || !target->request_ns)
+			continue;
+		if (!now) {
+			now = bpf_ktime_get_ns();
+			record = fz_record_make(task);
+			if (record) {
+				arrived_before = record->arrived_ns;
+			} else {
+				count_drop(FZ_DROP_RECORD);
+			}
+		}
+		if (arrived_before >= target->request_ns)
+			continue;
+		if (record)
+			record->arrived_ns = now;
+		stats->arrived++;
+		stats->slowest_ns = now;
+		describe_task(&stats->slowest, task);
+		if (fz_task_events)
+			send_event(FZ_EV_ARRIVED, number, now, BPF_CORE_READ(cgrp, kn, id), 0, 0,
+				   task, false);
+	}
+}
+
+static __always_inline bool has_arrived(struct task_struct *task)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(task, frozen) &&
+	       (BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
+{
+	/* Direct loads: this line runs at every context switch of the machine. */
+	if (!BPF_CORE_READ_BITFIELD(prev, frozen) || !(prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
+		return 0;
+	handle_arrival(prev);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_freeze")
+int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
+{
+	__u32 *slot = fz_target_of_cgroup(cgrp);
+
+	if (!slot)
+		return 0;
+
+	__u32 number = *slot;
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+	if (!target)
+		return 0;
+
+	__u64 now = bpf_ktime_get_ns();
+	bool own = current_is_owner();
+
+	target->request_ns = now;
+	send_event(FZ_EV_FREEZE, number, now, BPF_CORE_READ(cgrp, kn, id), 1,
+		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_FREEZE));
+	return 0;
+}
+
+SEC("tp_btf/cgroup_unfreeze")
+int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
+{
+	__u32 *slot = fz_target_of_cgroup(cgrp);
+
+	if (!slot)
+		return 0;
+
+	__u32 number = *slot;
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+	if (!target)
+		return 0;
+
+	bool own = current_is_owner();
+
+	send_event(FZ_EV_THAW, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
+		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_THAW));
+	return 0;
+}
+
+SEC("tp_btf/cgroup_notify_frozen")
+int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen)
+{
+	__u32 *slot = fz_target_of_cgroup(cgrp);
+
+	if (!slot)
+		return 0;
+
+	__u32 number = *slot;
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+	if (!target)
+		return 0;
+
+	struct task_struct *current = fz_current();
+
+	if (frozen) {
+		if (has_arrived(current))
+			handle_arrival(current);
+		target->frozen_ns = bpf_ktime_get_ns();
+	}
+	send_event(FZ_EV_FROZEN, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), frozen, 0,
+		   current, target->wake & (frozen ? FZ_WAKE_FROZEN : FZ_WAKE_UNFROZEN));
+	return 0;
+}
+
+SEC("tp_btf/cgroup_notify_populated")
+int BPF_PROG(on_notify_populated, struct cgroup *cgrp, const char *path, int populated)
+{
+	__u32 *slot = fz_target_of_cgroup(cgrp);
+
+	if (!slot)
+		return 0;
+
+	__u32 number = *slot;
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+	if (!target)
+		return 0;
+
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!populated)
+		target->empty_ns = now;
+	send_event(FZ_EV_POPULATED, number, now, BPF_CORE_READ(cgrp, kn, id), populated, 0,
+		   fz_current(),
+		   target->wake & (populated ? FZ_WAKE_POPULATED : FZ_WAKE_EMPTY));
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
+{
+	__u32 *slot = fz_target_of_cgroup(cgrp);
+
+	if (!slot)
+		return 0;
+
+	__u32 number = *slot;
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+	if (!target)
+		return 0;
+
+	bool own = current_is_owner();
+
+	send_event(FZ_EV_REMOVED, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
+		   own ? FZ_EVF_OWN : 0, fz_current(), target->wake & FZ_WAKE_REMOVED);
+	return 0;
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal_generate, int sig, void *info, struct task_struct *task)
+{
+	if (sig != 9)
+		return 0;
+
+	const struct fz_config *config = fz_get_config();
+
+	if (!config || !config->level_count)
+		return 0;
+
+	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	__u32 level = BPF_CORE_READ(cgrp, level);
+	__u32 sender = bpf_get_current_pid_tgid() >> 32;
+
+	fz_for_each_target_slot(slot, cgrp, level, config, i) {
+		__u32 number = *slot;
+		struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+
+		/* One event for a sender's whole sweep: cgroup.kill signals every process. */
+		if (!target || target->killer == sender)
+			continue;
+		target->killer = sender;
+		send_event(FZ_EV_KILL, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), sig,
+			   current_is_owner() ? FZ_EVF_OWN : 0, fz_current(), false);
+	}
+	return 0;
+}
+
+/* Counts a birth or a death in each target that holds the task, and sends it when asked to. */
+static __always_inline void handle_life(__u32 kind, struct task_struct *task)
+{
+	const struct fz_config *config = fz_get_config();
+
+	if (!config || !config->level_count)
+		return;
+
+	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	__u32 level = BPF_CORE_READ(cgrp, level);
+
+	fz_for_each_target_slot(slot, cgrp, level, config, i) {
+		__u32 number = *slot;
+		struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &number);
+
+		if (!stats)
+			continue;
+		if (kind == FZ_EV_FORK)
+			stats->forked++;
+		else
+			stats->exited++;
+		if (fz_task_events)
+			send_event(kind, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
+				   0, task, false);
+	}
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	handle_life(FZ_EV_FORK, child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	handle_life(FZ_EV_EXIT, task);
+	fz_record_forget(task);
+	return 0;
+}

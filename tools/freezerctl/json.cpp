@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "tools/freezerctl/json.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+namespace freezerctl
+{
+namespace
+{
+
+using Json = nlohmann::ordered_json;
+
+// Grows when a field changes its meaning or goes; new fields do not change it.
+constexpr int kSchema = 1;
+
+const char *kind_name(freezer::ErrorKind kind)
+{
+    switch (kind) {
+    case freezer::ErrorKind::kSystem:
+        return "system";
+    case freezer::ErrorKind::kInvalid:
+        return "invalid";
+    case freezer::ErrorKind::kNoSuchCgroup:
+        return "no-such-cgroup";
+    case freezer::ErrorKind::kRefused:
+        return "refused";
+    case freezer::ErrorKind::kPermission:
+        return "permission";
+    case freezer::ErrorKind::kUnsupported:
+        return "unsupported";
+    }
+    return "system";
+}
+
+template <typename T> Json or_null(const std::optional<T> &value)
+{
+    return value ? Json(*value) : Json(nullptr);
+}
+
+Json error_object(const std::optional<freezer::Error> &error)
+{
+    if (!error)
+        return nullptr;
+    return {
+        {"kind", kind_name(error->kind)}, {"errno", error->sys_errno}, {"message", error->message}};
+}
+
+Json task_object(const freezer::TaskEntry &task)
+{
+    Json object{{"tid", task.tid},
+                {"tgid", task.tgid},
+                {"comm", task.comm},
+                {"cgroup_id", task.cgroup_id},
+                {"frozen", task.frozen},
+                {"note", to_string(task.note)},
+                {"after_ns", or_null(task.after_ns)},
+                {"state", std::string(1, task.state_letter)},
+                {"wchan", task.wchan}};
+    if (task.note == freezer::TaskEntry::Note::kZombie)
+        object["parent"] = {{"pid", task.parent_tgid}, {"comm", task.parent_comm}};
+    return object;
+}
+
+Json task_array(const std::vector<freezer::TaskEntry> &tasks)
+{
+    Json array = Json::array();
+    for (const freezer::TaskEntry &task : tasks)
+        array.push_back(task_object(task));
+    return array;
+}
+
+// A process may put any bytes into its name, a path may hold any: what is not UTF-8 is replaced.
+std::string dump(const Json &object)
+{
+    return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+} // namespace
+
+std::string to_json(const freezer::TargetReport &report,
+                    const std::optional<freezer::Error> &tracking_error)
+{
+    Json object{{"schema", kSchema},
+                {"verb", to_string(report.verb)},
+                {"target", report.target},
+                {"path", report.path},
+                {"hierarchy", report.hierarchy},
+                {"id", report.id},
+                {"goal", to_string(report.goal)},
+                {"outcome", to_string(report.outcome)},
+                {"error", error_object(report.error)}};
+    object["actor"] = report.actor ? Json{{"pid", report.actor->pid},
+                                          {"comm", report.actor->comm},
+                                          {"uid", report.actor->uid}}
+                                   : Json(nullptr);
+    object["requested"] = report.requested;
+    object["already"] = report.already;
+    object["already_frozen"] = report.already && report.verb == freezer::Verb::kFreeze;
+    object["rolled_back"] = report.rolled_back;
+    object["killed"] = report.killed;
+    object["removed"] = report.removed;
+    object["state"] = report.state ? Json(to_string(*report.state)) : Json(nullptr);
+    object["held_by_ancestor"] = or_null(report.held_by_ancestor);
+    object["tasks"] = report.tasks;
+    object["cgroups"] = report.cgroups;
+    if (report.goal == freezer::Goal::kFrozen) {
+        const auto late = static_cast<std::uint64_t>(report.stragglers.size());
+        const bool reached = report.outcome == freezer::Outcome::kReached;
+        object["frozen"] = reached && !report.rolled_back ? report.tasks
+                           : report.tasks > late          ? report.tasks - late
+                                                          : 0;
+        object["not_frozen"] = late;
+    }
+    object["elapsed_ns"] = report.elapsed_ns;
+    object["slowest"] = report.slowest ? Json{{"tid", report.slowest->tid},
+                                              {"tgid", report.slowest->tgid},
+                                              {"comm", report.slowest->comm},
+                                              {"after_ns", report.slowest->after_ns}}
+                                       : Json(nullptr);
+    if (report.verb == freezer::Verb::kKill)
+        object["deaths"] = or_null(report.deaths);
+    object["stragglers"] = task_array(report.stragglers);
+    if (report.entries)
+        object["task_list"] = task_array(*report.entries);
+    object["tracking"] = tracking_error ? "none" : "bpf";
+    object["tracking_error"] = tracking_error ? Json(tracking_error->message) : Json(nullptr);
+    object["dropped_events"] = report.dropped_events;
+    object["complete"] = report.complete;
+    object["verdict_source"] = to_string(report.source);
+    object["warnings"] = report.warnings;
+    return dump(object);
+}
+
+std::string to_json(const freezer::CgroupStatus &status)
+{
+    Json object{{"schema", kSchema},
+                {"verb", "status"},
+                {"path", status.path},
+                {"hierarchy", status.hierarchy},
+                {"id", status.id},
+                {"state", to_string(status.state)},
+                {"populated", status.populated},
+                {"tasks", status.tasks},
+                {"frozen", or_null(status.frozen_tasks)},
+                {"since_ns", or_null(status.since_ns)},
+                {"total_frozen_ns", or_null(status.total_ns)}};
+    if (status.entries)
+        object["task_list"] = task_array(*status.entries);
+    return dump(object);
+}
+
+std::string to_json(const std::string &target, freezer::Verb verb, const freezer::Error &error)
+{
+    return dump(Json{{"schema", kSchema},
+                     {"verb", to_string(verb)},
+                     {"target", target},
+                     {"outcome", "failed"},
+                     {"error", error_object(error)},
+                     {"requested", false}});
+}
+
+} // namespace freezerctl

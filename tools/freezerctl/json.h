@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Results as JSON, one object on one line for each target; docs/json.md describes the fields.
+#ifndef FREEZERCTL_TOOLS_JSON_H
+#define FREEZERCTL_TOOLS_JSON_H
+
+#include <optional>
+#include <string>
+
+#include "user/freezer.h"
+#include "user/report.h"
+#include "user/result.h"
+
+namespace freezerctl
+{
+
+// `tracking_error`: why there was no BPF tracking, or nullopt.
+std::string to_json(const freezer::TargetReport &report,
+                    const std::optional<freezer::Error> &tracking_error);
+std::string to_json(const freezer::CgroupStatus &status);
+// A target that was refused before anything was done.
+std::string to_json(const std::string &target, freezer::Verb verb, const freezer::Error &error);
+
+} // namespace freezerctl
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Results as lines for people.
+#ifndef FREEZERCTL_TOOLS_TEXT_H
+#define FREEZERCTL_TOOLS_TEXT_H
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "user/freezer.h"
+#include "user/report.h"
+
+namespace freezerctl
+{
+
+// The text with everything that a terminal could act on, or that could be taken for something else,
+// written as \xNN: control characters, invalid UTF-8, invisible and direction-changing characters,
+// and the backslash itself.
+std::string printable(std::string_view bytes);
+
+// What goes to stdout; empty when the goal was not reached. With its line end.
+std::string describe_success(const freezer::TargetReport &report);
+// What goes to stderr: why the goal was not reached, who is late, what was done about it; warnings.
+std::string describe_trouble(const freezer::TargetReport &report);
+
+// A table with one row for each cgroup. `now_ns` as of now_ns().
+std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::uint64_t now_ns);
+
+} // namespace freezerctl
+
+#endif

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/account.h"
+
+#include <algorithm>
+
+namespace freezer
+{
+namespace
+{
+
+// include/linux/sched.h: __state and exit_state; unchanged over all supported kernels.
+constexpr std::uint32_t kTaskInterruptible = 0x1;
+constexpr std::uint32_t kTaskUninterruptible = 0x2;
+constexpr std::uint32_t kTaskStopped = 0x4;
+constexpr std::uint32_t kTaskTraced = 0x8;
+constexpr std::uint32_t kTaskNoload = 0x400;
+constexpr std::uint32_t kExitDead = 0x10;
+constexpr std::uint32_t kExitZombie = 0x20;
+
+Actor actor_of(const fz_event &event)
+{
+    return Actor{event.task.tgid, event.task.uid, comm_of(event.task)};
+}
+
+} // namespace
+
+std::string comm_of(const fz_task &task)
+{
+    const auto *const end = std::find(std::begin(task.comm), std::end(task.comm), '\0');
+    return {std::begin(task.comm), end};
+}
+
+char state_letter(const fz_task_row &row)
+{
+    if (row.exit_state & kExitZombie)
+        return 'Z';
+    if (row.exit_state & kExitDead)
+        return 'X';
+    if (row.state & kTaskStopped)
+        return 'T';
+    if (row.state & kTaskTraced)
+        return 't';
+    if (row.state & FZ_TASK_FROZEN)
+        return 'D'; // as fs/proc/array.c shows it
+    if (row.state & kTaskUninterruptible)
+        return (row.state & kTaskNoload) ? 'I' : 'D';
+    if (row.state & kTaskInterruptible)
+        return 'S';
+    return 'R';
+}
+
+void Account::apply(const fz_event &event)
+{
+    const bool foreign = !(event.flags & FZ_EVF_OWN);
+    switch (event.kind) {
+    case FZ_EV_FREEZE:
+        request_ns_ = event.time_ns;
+        frozen_ns_ = 0;
+        arrivals_.clear(); // a new generation
+        if (foreign)
+            foreign_freeze_ = actor_of(event);
+        break;
+    case FZ_EV_THAW:
+        if (foreign)
+            foreign_thaw_ = actor_of(event);
+        break;
+    case FZ_EV_FROZEN:
+        frozen_ns_ = event.value ? event.time_ns : 0;
+        break;
+    case FZ_EV_POPULATED:
+        empty_ns_ = event.value ? 0 : event.time_ns;
+        break;
+    case FZ_EV_REMOVED:
+        remover_ = actor_of(event);
+        break;
+    case FZ_EV_ARRIVED:
+        // The first counts. The ring buffer orders events by reservation, so two CPUs' events may
+        // stand the wrong way round.
+        if (event.time_ns >= request_ns_)
+            arrivals_.try_emplace(event.task.tid, Arrival{event.time_ns, event.task.tgid});
+        break;
+    case FZ_EV_KILL:
+        if (foreign)
+            foreign_kill_ = actor_of(event);
+        break;
+    case FZ_EV_EXIT:
+    case FZ_EV_FORK: // the id of a task whose exit was dropped may come again
+        arrivals_.erase(event.task.tid);
+        break;
+    default:
+        break; // of a newer tracker
+    }
+}
+
+void Account::note_before(const std::vector<fz_task_row> &rows, std::uint32_t slot)
+{
+    for (const fz_task_row &row : rows) {
+        if (row.target == slot && (row.bits & FZ_ROW_FROZEN))
+            frozen_before_.emplace(row.task.tid, row.start_ns);
+    }
+}
+
+// When the task reached the refrigerator since the request; 0: nothing tells.
+std::uint64_t Account::arrival_of(const fz_task_row &row) const
+{
+    std::uint64_t at_ns = 0;
+    if (const auto it = arrivals_.find(row.task.tid); it != arrivals_.end())
+        at_ns = it->second.at_ns;
+    else if (request_ns_ != 0 && row.arrived_ns >= request_ns_)
+        at_ns = row.arrived_ns; // its event was dropped or not asked for
+    // A task is counted just before the switch that shows it, the last one before its cgroup's
+    // completion: a later switch only means that its CPU took longer to get there.
+    if (frozen_ns_ != 0 && at_ns > frozen_ns_)
+        at_ns = frozen_ns_;
+    return at_ns;
+}
+
+Account::Reconciled Account::reconcile(const std::vector<fz_task_row> &rows,
+                                       std::uint32_t slot) const
+{
+    Reconciled out;
+    for (const fz_task_row &row : rows) {
+        if (row.target != slot || row.exit_state != 0 || (row.flags & FZ_PF_EXITING))
+            continue;
+        TaskEntry entry;
+        entry.tid = row.task.tid;
+        entry.tgid = row.task.tgid;
+        entry.comm = comm_of(row.task);
+        entry.cgroup_id = row.cgroup_id;
+        entry.frozen = row.bits & FZ_ROW_FROZEN;
+        entry.state_letter = state_letter(row);
+
+        if (!entry.frozen) {
+            if (row.flags & FZ_PF_KTHREAD)
+                entry.note = TaskEntry::Note::kKernelThread;
+            else if (row.state & FZ_TASK_FROZEN)
+                entry.note = TaskEntry::Note::kHeldByV1;
+        } else if (row.state & kTaskStopped) {
+            entry.note = TaskEntry::Note::kStopped;
+        } else if (row.state & kTaskTraced) {
+            entry.note = TaskEntry::Note::kTraced;
+        } else if (row.state & kTaskUninterruptible) {
+            entry.note = TaskEntry::Note::kVfork;
+        } else if (const std::uint64_t at_ns = arrival_of(row); at_ns != 0) {
+            entry.after_ns = at_ns - request_ns_;
+        } else if (frozen_before_.contains({row.task.tid, row.start_ns})) {
+            entry.note = TaskEntry::Note::kBefore;
+        } else if (request_ns_ != 0 && frozen_ns_ != 0) {
+            // Counted, but its switch is still to come on another CPU; or it migrated in.
+            entry.after_ns = frozen_ns_ - request_ns_;
+        } else {
+            ++out.unexplained;
+        }
+        out.tasks.push_back(std::move(entry));
+    }
+    return out;
+}
+
+} // namespace freezer

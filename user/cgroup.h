@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_CGROUP_H
+#define FREEZERCTL_USER_CGROUP_H
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "user/result.h"
+
+namespace freezer
+{
+
+// What the kernel's files say of a cgroup at one moment.
+struct Reading {
+    bool populated = false;     // a live task is in it or below it
+    bool frozen = false;        // the verdict: every task in it and below it is in the refrigerator
+    bool self_freezing = false; // its own request, not an ancestor's
+};
+
+enum class State {
+    kThawed,
+    kFreezing,
+    kFrozen,
+    kFreezingByParent, // only an ancestor asks for it
+    kFrozenByParent,
+};
+
+// "THAWED", "FREEZING", "FROZEN", "FREEZING_BY_PARENT", "FROZEN_BY_PARENT"; static storage.
+const char *to_string(State state);
+
+// The state that a reading stands for. `ancestor_freezing`: an ancestor's own request is set.
+State state_of(const Reading &reading, bool ancestor_freezing);
+
+// A file whose change is to be waited for.
+struct WatchPath {
+    std::string path; // valid while the Cgroup lives
+    std::string name; // for a directory: only this entry; empty for a file
+};
+
+// One cgroup, held by its directory: nothing here can hit another cgroup that later takes its name.
+// Once the cgroup is removed, every call returns ErrorKind::kNoSuchCgroup.
+//
+// The hierarchies' differences end here: nothing above this class asks which one it has.
+class Cgroup
+{
+  public:
+    Cgroup() = default;
+    Cgroup(const Cgroup &) = delete;
+    Cgroup &operator=(const Cgroup &) = delete;
+    virtual ~Cgroup() = default;
+
+    // Below the mount, "/a/b"; "/" is the mount's own root.
+    [[nodiscard]] virtual const std::string &path() const = 0;
+    // Unique within the hierarchy and never used again: the directory's inode number.
+    [[nodiscard]] virtual std::uint64_t id() const = 0;
+    // "v2"; and the number that /proc/PID/cgroup and the kernel's cgroup_root give it (v2: 0).
+    [[nodiscard]] virtual const char *hierarchy_name() const = 0;
+    [[nodiscard]] virtual std::uint32_t hierarchy_id() const = 0;
+    // The kernel's cgroup.level: how many ancestors it has. nullopt in a cgroup namespace, which
+    // hides some of them.
+    [[nodiscard]] virtual std::optional<std::uint32_t> level() const = 0;
+
+    virtual Result<Reading> read() = 0;
+    // Asks for a freeze or a thaw and returns at once. Only the request changes for sure.
+    virtual Status request_freeze(bool freeze) = 0;
+    // Kills every process in it and below it with one request, beating forks. kUnsupported where
+    // the kernel (before 5.14) or the cgroup (threaded) has no such request.
+    virtual Status kill() = 0;
+    // Removes the directory. EBUSY while tasks or children are there.
+    virtual Status remove() = 0;
+
+    // The nearest ancestor within the mount whose own request is set, by path.
+    virtual Result<std::optional<std::string>> freezing_ancestor() = 0;
+    // Opens each child. One that is removed meanwhile is left out.
+    virtual Result<std::vector<std::unique_ptr<Cgroup>>> children() = 0;
+    // Ids of the tasks (threads) in this very cgroup, in this process's pid namespace.
+    virtual Result<std::vector<int>> own_tasks() = 0;
+    // How long it has been frozen or freezing in its life, where the kernel counts it (v2: 6.18).
+    virtual std::optional<std::uint64_t> total_freeze_ns() = 0;
+
+    // A descriptor that becomes readable with priority (EPOLLPRI) when a reading may have changed,
+    // until the next read(); owned by the cgroup. -1 where the hierarchy has none.
+    virtual Result<int> notify_fd() = 0;
+    // What to watch with inotify for the changes that notify_fd() is silent on.
+    [[nodiscard]] virtual std::vector<WatchPath> watch_paths() const = 0;
+};
+
+// The cgroup and all below it, parents first.
+Result<std::vector<Cgroup *>> walk(Cgroup &top, std::vector<std::unique_ptr<Cgroup>> &storage);
+
+} // namespace freezer
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+
+namespace freezer
+{
+
+Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags)
+{
+    UniqueFd fd(::openat(dir_fd, name.c_str(), flags | O_CLOEXEC));
+    if (!fd)
+        return Error::from_errno(errno, "open " + name);
+    return fd;
+}
+
+Result<std::string> read_all(int fd, const std::string &name)
+{
+    std::string content;
+    std::array<char, 16384> buffer;
+    for (;;) {
+        const ssize_t n =
+            ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(content.size()));
+        if (n < 0) {
+            const int error = errno;
+            if (error == EINTR)
+                continue;
+            return Error::from_errno(error, "read " + name);
+        }
+        if (n == 0)
+            return content;
+        content.append(buffer.data(), static_cast<size_t>(n));
+    }
+}
+
+Result<std::string> read_file_at(int dir_fd, const std::string &name)
+{
+    auto fd = open_at(dir_fd, name, O_RDONLY);
+    if (!fd)
+        return std::move(fd).error();
+    return read_all(fd->get(), name);
+}
+
+Status write_file_at(int dir_fd, const std::string &name, std::string_view content)
+{
+    auto fd = open_at(dir_fd, name, O_WRONLY);
+    if (!fd)
+        return std::move(fd).error();
+    ssize_t n;
+    do {
+        n = ::write(fd->get(), content.data(), content.size());
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return Error::from_errno(errno, "write " + name);
+    return {};
+}
+
+Result<std::vector<std::string>> list_directories_at(int dir_fd)
+{
+    auto fd = open_at(dir_fd, ".", O_RDONLY | O_DIRECTORY);
+    if (!fd)
+        return std::move(fd).error();
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::fdopendir(fd->get()), ::closedir);
+    if (!dir)
+        return Error::from_errno(errno, "open directory");
+    (void)fd->release(); // closedir() closes what fdopendir() was given
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent *entry = ::readdir(dir.get())) {
+        const std::string_view name = entry->d_name;
+        if (entry->d_type == DT_DIR && name != "." && name != "..")
+            names.emplace_back(name);
+        errno = 0;
+    }
+    if (errno != 0)
+        return Error::from_errno(errno, "read directory");
+    return names;
+}
+
+std::map<std::string, std::uint64_t, std::less<>> parse_keyed(std::string_view text)
+{
+    std::map<std::string, std::uint64_t, std::less<>> values;
+    for (const std::string_view line : split_lines(text)) {
+        const size_t space = line.find(' ');
+        if (space == std::string_view::npos)
+            continue;
+        if (const auto value = parse_number(line.substr(space + 1)))
+            values.emplace(line.substr(0, space), *value);
+    }
+    return values;
+}
+
+std::vector<std::string_view> split_lines(std::string_view text)
+{
+    std::vector<std::string_view> lines;
+    while (!text.empty()) {
+        const size_t end = text.find('\n');
+        const std::string_view line = text.substr(0, end);
+        if (!line.empty())
+            lines.push_back(line);
+        if (end == std::string_view::npos)
+            break;
+        text.remove_prefix(end + 1);
+    }
+    return lines;
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text)
+{
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+        text.remove_suffix(1);
+    std::uint64_t value = 0;
+    const char *const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || stop != end)
+        return std::nullopt;
+    return value;
+}
+
+} // namespace freezer

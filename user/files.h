@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Whole small files, relative to a directory descriptor. Errors name the file.
+#ifndef FREEZERCTL_USER_FILES_H
+#define FREEZERCTL_USER_FILES_H
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "user/result.h"
+#include "user/unique_fd.h"
+
+namespace freezer
+{
+
+// O_CLOEXEC is added. `dir_fd` may be AT_FDCWD.
+Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags);
+
+// The whole content from offset 0, whatever the descriptor's position. On a kernfs file this also
+// takes back the POLLPRI that a notification left.
+Result<std::string> read_all(int fd, const std::string &name);
+Result<std::string> read_file_at(int dir_fd, const std::string &name);
+
+// One write(2), as control files want it.
+Status write_file_at(int dir_fd, const std::string &name, std::string_view content);
+
+// Names of the directories in a directory, without "." and "..", in the kernel's order.
+Result<std::vector<std::string>> list_directories_at(int dir_fd);
+
+// "key value" lines, as in cgroup.events and cgroup.stat. Lines of another form are passed over:
+// kernels add keys.
+std::map<std::string, std::uint64_t, std::less<>> parse_keyed(std::string_view text);
+
+// The lines of `text`, without their ends and without empty ones.
+std::vector<std::string_view> split_lines(std::string_view text);
+
+// The whole text as a decimal number, white space at its end allowed.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+
+} // namespace freezer
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/freezer.h"
+
+#include <algorithm>
+#include <map>
+
+#include "user/account.h"
+#include "user/operation.h"
+#include "user/proc_tasks.h"
+
+namespace freezer
+{
+namespace
+{
+
+// What the task iterator saw of one cgroup's own tasks.
+void add_tasks(CgroupStatus &status, const std::vector<fz_task_row> &rows, bool list)
+{
+    auto entries = Account().reconcile(rows, 0).tasks;
+    if (status.state == State::kThawed) {
+        // Stopped, traced and vfork-waiting tasks carry the mark in any cgroup.
+        for (TaskEntry &task : entries)
+            task.frozen = false;
+    } else if (!rows.empty() && rows.front().cgroup_freeze_ns != 0) {
+        status.since_ns = rows.front().cgroup_freeze_ns;
+    }
+    status.tasks = entries.size();
+    status.frozen_tasks = static_cast<std::uint64_t>(std::count_if(
+        entries.begin(), entries.end(), [](const TaskEntry &task) { return task.frozen; }));
+    if (!list)
+        return;
+    for (TaskEntry &task : entries)
+        complete_from_proc(task);
+    status.entries = std::move(entries);
+}
+
+} // namespace
+
+Result<Freezer> Freezer::open(const Config &config)
+{
+    auto resolver = Resolver::open();
+    if (!resolver)
+        return std::move(resolver).error();
+    return Freezer(std::move(*resolver), config);
+}
+
+Status Freezer::load_tracker(std::uint32_t max_targets)
+{
+    if (tracker_ && tracker_->max_targets() >= max_targets)
+        return {};
+    if (!config_.use_bpf) {
+        tracking_error_ = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
+        return *tracking_error_;
+    }
+    if (tracking_error_)
+        return *tracking_error_; // it will not come by itself
+    snapshot_.reset();           // it shares the maps of the tracker that goes
+    tracker_.reset();
+    TrackerOptions options = config_.tracker;
+    options.max_targets = std::max(options.max_targets, max_targets);
+    auto tracker = Tracker::open(options);
+    if (!tracker) {
+        tracking_error_ = std::move(tracker).error();
+        return *tracking_error_;
+    }
+    tracker_ = std::move(*tracker);
+    return {};
+}
+
+Result<std::vector<CgroupStatus>> Freezer::status(Cgroup &top, bool tasks)
+{
+    return describe(top, tasks, false);
+}
+
+Result<std::vector<CgroupStatus>> Freezer::frozen_cgroups(bool tasks)
+{
+    auto root = resolver_.root();
+    if (!root)
+        return std::move(root).error();
+    return describe(**root, tasks, true);
+}
+
+Result<std::map<std::uint64_t, std::vector<fz_task_row>>> Freezer::rows_by_cgroup(Cgroup &top)
+{
+    if (!config_.use_bpf)
+        return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
+    auto snapshot = TaskSnapshot::open(1);
+    if (!snapshot)
+        return std::move(snapshot).error();
+    if (auto watched = snapshot->watch(0, top); !watched)
+        return std::move(watched).error();
+    auto rows = snapshot->take();
+    if (!rows)
+        return std::move(rows).error();
+    std::map<std::uint64_t, std::vector<fz_task_row>> out;
+    for (const fz_task_row &row : *rows)
+        out[row.cgroup_id].push_back(row);
+    return out;
+}
+
+Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, bool only_frozen)
+{
+    std::vector<std::unique_ptr<Cgroup>> storage;
+    auto all = walk(top, storage);
+    if (!all)
+        return std::move(all).error();
+
+    auto above = top.freezing_ancestor();
+    if (!above)
+        return std::move(above).error();
+    // Paths whose own request is set; a cgroup below one of them is asked to freeze through it.
+    std::vector<std::string> asking;
+    const auto below_an_asking = [&](const std::string &path) {
+        return *above || std::any_of(asking.begin(), asking.end(), [&](const std::string &other) {
+            return path.starts_with(other == "/" ? other : other + "/");
+        });
+    };
+
+    std::vector<CgroupStatus> out;
+    std::vector<Cgroup *> shown; // beside `out`
+    for (Cgroup *const cgroup : *all) {
+        auto reading = cgroup->read();
+        if (!reading) {
+            // The root has no state; others may go while we walk.
+            if (cgroup != &top || only_frozen)
+                continue;
+            return std::move(reading).error();
+        }
+        const bool by_ancestor = below_an_asking(cgroup->path());
+        if (reading->self_freezing)
+            asking.push_back(cgroup->path());
+        CgroupStatus status;
+        status.state = state_of(*reading, by_ancestor);
+        if (only_frozen && status.state == State::kThawed)
+            continue;
+        status.path = cgroup->path();
+        status.hierarchy = cgroup->hierarchy_name();
+        status.id = cgroup->id();
+        status.populated = reading->populated;
+        status.total_ns = cgroup->total_freeze_ns();
+        if (auto own = cgroup->own_tasks())
+            status.tasks = own->size();
+        if (reading->frozen)
+            status.frozen_tasks = status.tasks;
+        else if (status.state == State::kThawed)
+            status.frozen_tasks = 0;
+        out.push_back(std::move(status));
+        shown.push_back(cgroup);
+    }
+
+    // How far an unfinished freeze has come, and since when, only the task iterator tells.
+    const bool all_thawed = std::all_of(
+        out.begin(), out.end(), [](const CgroupStatus &s) { return s.state == State::kThawed; });
+    if (all_thawed && !tasks)
+        return out;
+    const auto rows = rows_by_cgroup(top);
+    if (!rows)
+        tracking_error_ = rows.error();
+    for (size_t i = 0; i < out.size(); ++i) {
+        CgroupStatus &status = out[i];
+        if (!rows) {
+            if (tasks)
+                status.entries = own_tasks_from_proc(*shown[i]);
+            continue;
+        }
+        const auto own = rows->find(status.id);
+        add_tasks(status, own != rows->end() ? own->second : std::vector<fz_task_row>(), tasks);
+    }
+    return out;
+}
+
+} // namespace freezer

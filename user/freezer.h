@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// libfreezer: freeze, thaw, kill and wait for cgroups, with the kernel's own word on completion.
+//
+//     auto freezer = freezer::Freezer::open({});
+//     auto cgroup = freezer->resolver().by_path("/demo");
+//     std::vector<freezer::Target> targets;
+//     targets.push_back({"/demo", std::move(*cgroup)});
+//     auto reports = freezer->freeze(targets, {});
+//
+// Nothing here prints, exits or installs a signal handler. One Freezer serves one thread.
+#ifndef FREEZERCTL_USER_FREEZER_H
+#define FREEZERCTL_USER_FREEZER_H
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "user/cgroup.h"
+#include "user/report.h"
+#include "user/resolve.h"
+#include "user/result.h"
+#include "user/task_snapshot.h"
+#include "user/tracker.h"
+
+namespace freezer
+{
+
+struct Target {
+    std::string name; // as the caller calls it; for reports
+    std::unique_ptr<Cgroup> cgroup;
+};
+
+struct Config {
+    // False: do not use BPF even where it is to be had.
+    bool use_bpf = true;
+    TrackerOptions tracker; // max_targets grows with the operations
+};
+
+struct WaitOptions {
+    // From the start of the operation; nullopt waits without end.
+    std::optional<std::uint64_t> timeout_ns = 10'000'000'000;
+    // When readable, the operation ends as at the deadline, with Outcome::kInterrupted. The caller
+    // owns and reads it (a signalfd, an eventfd).
+    int interrupt_fd = -1;
+    // List every task (TargetReport::entries).
+    bool tasks = false;
+};
+
+struct FreezeOptions : WaitOptions {
+    enum class OnTimeout {
+        kThaw, // take our own request back, unless somebody else wrote since
+        kKeep, // leave the request: the freeze may still complete
+        kKill,
+    } on_timeout = OnTimeout::kThaw;
+    // When one target does not get there, thaw those that did, if this operation froze them.
+    bool all_or_none = false;
+};
+
+struct KillOptions : WaitOptions {
+    // Remove the cgroup and all below it once it is empty.
+    bool remove = false;
+};
+
+// The state of one cgroup, for `status`.
+struct CgroupStatus {
+    std::string path;
+    std::string hierarchy;
+    std::uint64_t id = 0;
+    State state = State::kThawed;
+    bool populated = false;
+    std::uint64_t tasks = 0;                   // in this very cgroup
+    std::optional<std::uint64_t> frozen_tasks; // of these; nullopt without BPF while freezing
+    std::optional<std::uint64_t> since_ns;     // CLOCK_MONOTONIC of the request, where told
+    std::optional<std::uint64_t> total_ns;     // frozen or freezing in its whole life, where told
+    std::optional<std::vector<TaskEntry>> entries;
+};
+
+class Freezer
+{
+  public:
+    // Finds the mounts. BPF is loaded by the first operation and kept for the next ones.
+    static Result<Freezer> open(const Config &config);
+
+    [[nodiscard]] const Resolver &resolver() const { return resolver_; }
+
+    // Loads the tracker for that many targets, unless that was done before. An Error says why there
+    // is none; the operations then work without it, woken by the kernel's notification file alone.
+    Status load_tracker(std::uint32_t max_targets);
+    // How the last operation was tracked: nullopt with BPF, else why not.
+    [[nodiscard]] const std::optional<Error> &tracking_error() const { return tracking_error_; }
+
+    // Each of these returns one report for each target, in their order. Every target is written
+    // before any is waited for. An Error means that nothing was done at all.
+    Result<std::vector<TargetReport>> freeze(std::span<Target> targets,
+                                             const FreezeOptions &options);
+    Result<std::vector<TargetReport>> thaw(std::span<Target> targets, const WaitOptions &options);
+    Result<std::vector<TargetReport>> kill(std::span<Target> targets, const KillOptions &options);
+    // Writes nothing; sleeps until the goal holds.
+    Result<std::vector<TargetReport>> wait(std::span<Target> targets, Goal goal,
+                                           const WaitOptions &options);
+
+    // The cgroup and everything below it, parents first; with each task when asked for.
+    Result<std::vector<CgroupStatus>> status(Cgroup &top, bool tasks);
+    // Every cgroup of the mount that is frozen or freezing, parents first.
+    Result<std::vector<CgroupStatus>> frozen_cgroups(bool tasks);
+
+  private:
+    friend class Operation;
+
+    Freezer(Resolver resolver, const Config &config)
+        : resolver_(std::move(resolver)), config_(config)
+    {
+    }
+    Result<std::vector<CgroupStatus>> describe(Cgroup &top, bool tasks, bool only_frozen);
+    // One task snapshot of the cgroup and all below, by cgroup id.
+    Result<std::map<std::uint64_t, std::vector<fz_task_row>>> rows_by_cgroup(Cgroup &top);
+
+    Resolver resolver_;
+    Config config_;
+    std::optional<Tracker> tracker_;
+    std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
+    std::optional<Error> tracking_error_;
+};
+
+} // namespace freezer
+
+#endif

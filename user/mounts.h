@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_MOUNTS_H
+#define FREEZERCTL_USER_MOUNTS_H
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "user/result.h"
+
+namespace freezer
+{
+
+enum class Hierarchy {
+    kV2,        // cgroup2
+    kV1Freezer, // cgroup with the freezer controller
+    kV1Other,   // any other cgroup v1 hierarchy
+};
+
+struct CgroupMount {
+    Hierarchy hierarchy = Hierarchy::kV2;
+    std::string mount_point; // where it is, octal escapes resolved
+    std::string root;        // the directory of the hierarchy that is mounted there, "/" for all
+};
+
+// The cgroup mounts in a text of the form of /proc/self/mountinfo (proc(5)), in its order. A mount
+// that a later one covers at the same point is left out.
+std::vector<CgroupMount> parse_mountinfo(std::string_view text);
+
+// The mounts of this process. `path` is a seam for tests.
+Result<std::vector<CgroupMount>>
+read_cgroup_mounts(const std::string &path = "/proc/self/mountinfo");
+
+// The first mount of the hierarchy, or NULL. One that shows the whole hierarchy is preferred.
+const CgroupMount *find_mount(const std::vector<CgroupMount> &mounts, Hierarchy hierarchy);
+
+} // namespace freezer
+
+#endif

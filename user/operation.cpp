@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/operation.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include "user/duration.h"
+#include "user/proc_tasks.h"
+
+namespace freezer
+{
+namespace
+{
+
+// Tokens in the wait set: slots count up from zero.
+constexpr std::uint64_t kRingToken = 1ULL << 40;
+constexpr std::uint64_t kInterruptToken = kRingToken + 1;
+
+} // namespace
+
+Operation::Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
+                     const WaitOptions &options)
+    : freezer_(freezer), goal_(goal), options_(options), jobs_(targets.size())
+{
+    for (size_t i = 0; i < targets.size(); ++i) {
+        Job &job = jobs_[i];
+        job.cgroup = targets[i].cgroup.get();
+        job.slot = static_cast<std::uint32_t>(i);
+        job.report.target = targets[i].name;
+        job.report.path = job.cgroup->path();
+        job.report.hierarchy = job.cgroup->hierarchy_name();
+        job.report.id = job.cgroup->id();
+        job.report.verb = verb;
+        job.report.goal = goal;
+    }
+}
+
+Tracker *Operation::tracker()
+{
+    return freezer_.tracker_ ? &*freezer_.tracker_ : nullptr;
+}
+
+Result<std::vector<TargetReport>> Operation::run()
+{
+    (void)freezer_.load_tracker(static_cast<std::uint32_t>(jobs_.size())); // see tracking_error()
+
+    auto set = WaitSet::open();
+    if (!set)
+        return std::move(set).error();
+    start_ns_ = now_ns();
+    if (auto armed = arm(*set); !armed) {
+        disarm();
+        return std::move(armed).error();
+    }
+    for (Job &job : jobs_) {
+        auto reading = job.cgroup->read();
+        if (!reading) {
+            fail_or_gone(job, reading.error());
+            continue;
+        }
+        job.before = *reading;
+    }
+    for (Job &job : jobs_) {
+        if (job.settled)
+            continue;
+        source_ = VerdictSource::kBefore;
+        job.begin_ns = now_ns();
+        begin(job);
+    }
+    // What our own writes left in the queues is no sign of others.
+    (void)set->poll();
+    for (Job &job : jobs_)
+        touch(job, VerdictSource::kImmediate);
+    look_at_touched();
+    if (auto slept = sleep_until_settled(*set); !slept) {
+        for (Job &job : jobs_) {
+            if (!job.settled)
+                fail(job, slept.error());
+        }
+    }
+    finish();
+    fill_reports();
+    disarm();
+
+    std::vector<TargetReport> reports;
+    reports.reserve(jobs_.size());
+    for (Job &job : jobs_)
+        reports.push_back(std::move(job.report));
+    return reports;
+}
+
+Status Operation::arm(WaitSet &set)
+{
+    if (Tracker *const bpf = tracker()) {
+        dropped_before_ = bpf->dropped();
+        for (Job &job : jobs_) {
+            if (auto watched = bpf->watch(job.slot, *job.cgroup); !watched)
+                return watched;
+            bpf->set_wake(job.slot, wake_mask());
+        }
+        drain(); // of an earlier operation
+        if (auto added = set.add(bpf->event_fd(), EPOLLIN, kRingToken); !added)
+            return added;
+    }
+    for (Job &job : jobs_) {
+        auto fd = job.cgroup->notify_fd();
+        if (!fd) {
+            fail_or_gone(job, fd.error());
+            continue;
+        }
+        if (*fd >= 0) {
+            if (auto added = set.add(*fd, EPOLLPRI, job.slot); !added)
+                return added;
+        }
+        for (const WatchPath &path : job.cgroup->watch_paths()) {
+            auto watched = set.watch(path, job.slot);
+            // Where it cannot be watched (too many watches, no permission above), the tracker's
+            // events serve; without BPF a foreign thaw is then only seen at the deadline.
+            if (!watched && !tracker() && watched.error().sys_errno == ENOSPC)
+                job.report.warnings.push_back(
+                    "out of inotify watches (fs.inotify.max_user_watches): a foreign thaw or "
+                    "removal may go unnoticed until the deadline");
+        }
+    }
+    if (options_.interrupt_fd >= 0) {
+        if (auto added = set.add(options_.interrupt_fd, EPOLLIN, kInterruptToken); !added)
+            return added;
+    }
+    if (options_.timeout_ns) {
+        const std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
+        return set.set_deadline(std::min(start_ns_ + *options_.timeout_ns, limit));
+    }
+    return {};
+}
+
+Status Operation::sleep_until_settled(WaitSet &set)
+{
+    while (!std::all_of(jobs_.begin(), jobs_.end(), [](const Job &job) { return job.settled; })) {
+        auto wakes = set.wait();
+        if (!wakes)
+            return std::move(wakes).error();
+        std::optional<Outcome> over;
+        for (const WaitSet::Wake &wake : *wakes) {
+            if (wake.source == WaitSet::Source::kDeadline) {
+                over = over.value_or(Outcome::kDeadline);
+            } else if (wake.token == kInterruptToken) {
+                over = Outcome::kInterrupted;
+            } else if (wake.token == kRingToken) {
+                drain();
+            } else {
+                const bool file = wake.source == WaitSet::Source::kDescriptor;
+                Job &job = jobs_[wake.token];
+                job.foreign_write |= !file;
+                touch(job, file ? VerdictSource::kEventsFile : VerdictSource::kInotify);
+            }
+        }
+        look_at_touched();
+        if (over) {
+            give_up(*over);
+            return {};
+        }
+    }
+    return {};
+}
+
+void Operation::give_up(Outcome outcome)
+{
+    for (Job &job : jobs_)
+        touch(job, VerdictSource::kDeadline);
+    look_at_touched();
+    // All are named before the first is touched: a rollback would change what there is to see.
+    for (Job &job : jobs_) {
+        if (!job.settled)
+            name_stragglers(job);
+    }
+    for (Job &job : jobs_) {
+        if (!job.settled)
+            too_late(job, outcome);
+    }
+}
+
+void Operation::touch(Job &job, VerdictSource source)
+{
+    if (!job.touched)
+        touched_.push_back(job.slot);
+    job.touched = source;
+}
+
+void Operation::look_at_touched()
+{
+    drain(); // who it was, before it is judged
+    for (const std::uint32_t slot : std::exchange(touched_, {})) {
+        Job &job = jobs_[slot];
+        source_ = *std::exchange(job.touched, std::nullopt);
+        look(job);
+    }
+}
+
+void Operation::look(Job &job)
+{
+    if (job.settled)
+        return;
+    auto reading = job.cgroup->read();
+    if (!reading)
+        fail_or_gone(job, reading.error());
+    else
+        judge(job, *reading);
+}
+
+void Operation::too_late(Job &job, Outcome outcome)
+{
+    settle(job, outcome);
+}
+
+void Operation::gone(Job &job)
+{
+    job.report.actor = job.account.remover();
+    job.report.error =
+        Error{ErrorKind::kNoSuchCgroup, ENOENT, "the cgroup was removed while waiting"};
+    settle(job, Outcome::kNoSuchCgroup);
+}
+
+void Operation::settle(Job &job, Outcome outcome, std::uint64_t at_ns)
+{
+    job.settled = true;
+    job.report.outcome = outcome;
+    job.report.source = source_;
+    const std::uint64_t end_ns = at_ns != 0 ? at_ns : now_ns();
+    const std::uint64_t begin_ns = job.begin_ns != 0 ? job.begin_ns : start_ns_;
+    job.report.elapsed_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    if (tracker())
+        tracker()->set_wake(job.slot, 0);
+}
+
+void Operation::fail(Job &job, Error error, std::optional<Actor> actor)
+{
+    job.report.error = std::move(error);
+    job.report.actor = std::move(actor);
+    settle(job, Outcome::kFailed);
+}
+
+void Operation::fail_or_gone(Job &job, const Error &error)
+{
+    if (error.kind == ErrorKind::kNoSuchCgroup) {
+        drain(); // who removed it
+        gone(job);
+    } else {
+        fail(job, error);
+    }
+}
+
+void Operation::drain()
+{
+    if (Tracker *const bpf = tracker()) {
+        bpf->drain([&](const fz_event &event) {
+            if (event.target >= jobs_.size())
+                return;
+            Job &job = jobs_[event.target];
+            job.account.apply(event);
+            if (!job.settled && event.kind < FZ_EV_ARRIVED)
+                touch(job, VerdictSource::kRingBuffer);
+        });
+    }
+}
+
+std::optional<std::vector<fz_task_row>> Operation::snapshot()
+{
+    if (!tracker())
+        return std::nullopt;
+    if (!freezer_.snapshot_) {
+        auto made = TaskSnapshot::beside(*tracker());
+        if (!made)
+            return std::nullopt;
+        freezer_.snapshot_ = std::move(*made);
+    }
+    auto rows = freezer_.snapshot_->take();
+    if (!rows)
+        return std::nullopt;
+    return std::move(*rows);
+}
+
+void Operation::count_members(TargetReport &report, Cgroup &cgroup)
+{
+    std::vector<std::unique_ptr<Cgroup>> storage;
+    auto all = walk(cgroup, storage);
+    if (!all)
+        return;
+    report.cgroups = all->size();
+    report.tasks = 0;
+    for (Cgroup *const member : *all) {
+        if (auto tasks = member->own_tasks())
+            report.tasks += tasks->size();
+    }
+}
+
+void Operation::name_stragglers(Job &job)
+{
+    const auto rows = snapshot();
+    std::vector<TaskEntry> &out = job.report.stragglers;
+    if (!rows) {
+        out = tasks_from_proc(*job.cgroup);
+        if (goal_ == Goal::kFrozen)
+            std::erase_if(out, [](const TaskEntry &task) { return task.frozen; });
+        return;
+    }
+    if (goal_ == Goal::kFrozen) {
+        out = job.account.reconcile(*rows, job.slot).tasks;
+        std::erase_if(out, [](const TaskEntry &task) { return task.frozen; });
+    } else {
+        out = survivors(*rows, job.slot);
+    }
+    for (TaskEntry &task : out)
+        complete_from_proc(task);
+}
+
+void Operation::fill_reports()
+{
+    drain();
+    for (Job &job : jobs_) {
+        TargetReport &report = job.report;
+        if (report.outcome != Outcome::kNoSuchCgroup && !report.removed) {
+            if (auto reading = job.cgroup->read()) {
+                auto ancestor = job.cgroup->freezing_ancestor();
+                const bool held = ancestor && *ancestor;
+                report.state = state_of(*reading, held);
+                if (held)
+                    report.held_by_ancestor = **ancestor;
+                if (report.verb != Verb::kKill)
+                    count_members(report, *job.cgroup);
+            }
+        }
+        fill_tracking(job);
+    }
+    if (options_.tasks)
+        fill_entries();
+}
+
+void Operation::fill_tracking(Job &job)
+{
+    Tracker *const bpf = tracker();
+    if (!bpf)
+        return;
+    TargetReport &report = job.report;
+    // Which target a lost event belonged to is lost with it.
+    report.dropped_events = bpf->dropped() - dropped_before_;
+    report.complete = report.dropped_events == 0;
+
+    const auto counts = bpf->counts(job.slot);
+    if (!counts)
+        return;
+    if (report.verb == Verb::kKill)
+        report.deaths = counts->exited;
+    const std::uint64_t request_ns = job.account.request_ns();
+    if (report.goal == Goal::kFrozen && counts->slowest && request_ns != 0 &&
+        counts->slowest_ns >= request_ns) {
+        // Its switch comes after the moment when it was counted; see Account::arrival_of().
+        const std::uint64_t frozen_ns = job.account.frozen_ns();
+        const std::uint64_t at_ns =
+            frozen_ns != 0 ? std::min(counts->slowest_ns, frozen_ns) : counts->slowest_ns;
+        report.slowest = TaskTime{counts->slowest->tid, counts->slowest->tgid,
+                                  comm_of(*counts->slowest), at_ns - request_ns};
+    }
+}
+
+void Operation::fill_entries()
+{
+    auto rows = snapshot();
+    drain(); // arrivals whose switch came while the snapshot was taken
+    for (Job &job : jobs_) {
+        TargetReport &report = job.report;
+        if (!report.state)
+            continue;
+        if (!rows) {
+            report.entries = tasks_from_proc(*job.cgroup);
+            continue;
+        }
+        auto account = job.account.reconcile(*rows, job.slot);
+        report.entries = std::move(account.tasks);
+        // The records hold every arrival that the ring buffer lost, so only what neither tells is
+        // missing.
+        report.complete = account.unexplained == 0;
+    }
+}
+
+void Operation::disarm()
+{
+    if (Tracker *const bpf = tracker()) {
+        for (Job &job : jobs_)
+            bpf->unwatch(job.slot);
+    }
+}
+
+} // namespace freezer

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Inside the library: how one operation runs on its targets.
+#ifndef FREEZERCTL_USER_OPERATION_H
+#define FREEZERCTL_USER_OPERATION_H
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "user/account.h"
+#include "user/freezer.h"
+#include "user/report.h"
+#include "user/wait_set.h"
+
+namespace freezer
+{
+
+// Arms everything that can wake it, makes the requests, then sleeps and looks until every target is
+// settled, time is up or the caller interrupts:
+//
+//     arm all -> begin() each -> judge() each -> [ sleep -> judge() those that something touched ]
+//             -> too_late() each that is left -> finish()
+//
+// An event only says when to look. What judge() decides on is always a fresh reading of the
+// kernel's files, and it may be called at any time, for no reason, and more than once for one
+// event.
+class Operation
+{
+  public:
+    Operation(const Operation &) = delete;
+    Operation &operator=(const Operation &) = delete;
+    virtual ~Operation() = default;
+
+    Result<std::vector<TargetReport>> run();
+
+  protected:
+    struct Job {
+        Cgroup *cgroup = nullptr;
+        std::uint32_t slot = 0;
+        Account account;
+        TargetReport report;
+        Reading before;             // before begin()
+        std::uint64_t begin_ns = 0; // just before the request was written
+        bool settled = false;
+        bool foreign_write = false;           // somebody else wrote a control file since begin()
+        std::optional<VerdictSource> touched; // by what, since the last look
+    };
+
+    Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
+              const WaitOptions &options);
+
+    // The events that end a sleep: FZ_WAKE_*.
+    [[nodiscard]] virtual std::uint32_t wake_mask() const = 0;
+    // Makes the request. May settle the job.
+    virtual void begin(Job &job) = 0;
+    // Settles the job if the reading decides it.
+    virtual void judge(Job &job, const Reading &reading) = 0;
+    // Time is up, or the caller interrupts, and the job is not settled: do what was asked for that
+    // case and settle it with `outcome`.
+    virtual void too_late(Job &job, Outcome outcome);
+    // Every job is settled.
+    virtual void finish() {}
+    // The cgroup was removed under way.
+    virtual void gone(Job &job);
+
+    // Ends a job. The time counts until `at_ns`; 0: now.
+    void settle(Job &job, Outcome outcome, std::uint64_t at_ns = 0);
+    void fail(Job &job, Error error, std::optional<Actor> actor = std::nullopt);
+    // Fails, or calls gone() when that is what the error says.
+    void fail_or_gone(Job &job, const Error &error);
+
+    // Reads out everything that the tracker has sent.
+    void drain();
+    // All tasks of all targets, or nullopt without BPF.
+    std::optional<std::vector<fz_task_row>> snapshot();
+    // Fills tasks and cgroups of the report by counting.
+    static void count_members(TargetReport &report, Cgroup &cgroup);
+    // The living tasks that are not frozen (or, for a kill, all that are left, zombies with their
+    // parents); without BPF guessed from /proc.
+    void name_stragglers(Job &job);
+    [[nodiscard]] Tracker *tracker();
+
+    Freezer &freezer_;
+    Goal goal_;
+    const WaitOptions &options_;
+    std::vector<Job> jobs_;
+    VerdictSource source_ = VerdictSource::kBefore; // of the look that is being taken
+
+  private:
+    Status arm(WaitSet &set);
+    // The job's state may have changed: it is to be looked at.
+    void touch(Job &job, VerdictSource source);
+    void look_at_touched();
+    void look(Job &job);
+    Status sleep_until_settled(WaitSet &set);
+    void give_up(Outcome outcome);
+    void fill_reports();
+    void fill_tracking(Job &job);
+    void fill_entries();
+    void disarm();
+
+    std::vector<std::uint32_t> touched_; // slots
+    std::uint64_t start_ns_ = 0;
+    std::uint64_t dropped_before_ = 0;
+};
+
+} // namespace freezer
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/proc_tasks.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+
+#include "user/account.h"
+#include "user/files.h"
+#include "user/resolve.h"
+
+namespace freezer
+{
+namespace
+{
+
+std::string proc_file(std::uint32_t tid, const char *name)
+{
+    auto text = read_file_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/" + name);
+    return text ? std::move(*text) : std::string();
+}
+
+// Where a task sleeps that its v2 cgroup counts as frozen. The first two are the refrigerator, of
+// which wchan shows the outer function where the inner one was inlined.
+bool is_frozen_place(std::string_view wchan)
+{
+    static constexpr std::array<std::string_view, 5> kPlaces{
+        "do_freezer_trap", "get_signal", "do_signal_stop", "ptrace_stop", "wait_for_vfork_done"};
+    return std::find(kPlaces.begin(), kPlaces.end(), wchan) != kPlaces.end();
+}
+
+} // namespace
+
+std::optional<ProcStat> parse_proc_stat(std::string_view line)
+{
+    const size_t open = line.find(" (");
+    const size_t close = line.rfind(") ");
+    if (open == std::string_view::npos || close == std::string_view::npos || close < open)
+        return std::nullopt;
+    ProcStat stat;
+    const auto pid = parse_number(line.substr(0, open));
+    const std::string_view rest = line.substr(close + 2);
+    if (!pid || rest.size() < 3)
+        return std::nullopt;
+    stat.pid = static_cast<std::uint32_t>(*pid);
+    stat.comm = line.substr(open + 2, close - open - 2);
+    stat.state = rest[0];
+    const std::string_view after = rest.substr(2);
+    stat.parent =
+        static_cast<std::uint32_t>(parse_number(after.substr(0, after.find(' '))).value_or(0));
+    return stat;
+}
+
+std::optional<ProcMembership> read_proc_status(int tid)
+{
+    const auto id = static_cast<std::uint32_t>(tid);
+    auto cgroup = parse_proc_cgroup(proc_file(id, "cgroup"));
+    if (!cgroup)
+        return std::nullopt;
+    for (const std::string_view line : split_lines(proc_file(id, "status"))) {
+        if (!line.starts_with("Tgid:\t"))
+            continue;
+        if (const auto tgid = parse_number(line.substr(6)))
+            return ProcMembership{static_cast<int>(*tgid), std::move(*cgroup)};
+    }
+    return std::nullopt;
+}
+
+std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup)
+{
+    std::vector<TaskEntry> tasks;
+    auto tids = cgroup.own_tasks();
+    if (!tids)
+        return tasks;
+    for (const int tid : *tids) {
+        const auto stat = parse_proc_stat(proc_file(static_cast<std::uint32_t>(tid), "stat"));
+        if (!stat)
+            continue; // exited meanwhile
+        const auto member = read_proc_status(tid);
+        TaskEntry task;
+        task.tid = static_cast<std::uint32_t>(tid);
+        task.tgid = member ? static_cast<std::uint32_t>(member->tgid) : task.tid;
+        task.comm = stat->comm;
+        task.cgroup_id = cgroup.id();
+        task.state_letter = stat->state;
+        task.parent_tgid = stat->parent;
+        if (stat->state == 'Z')
+            task.note = TaskEntry::Note::kZombie;
+        complete_from_proc(task);
+        task.frozen = is_frozen_place(task.wchan);
+        tasks.push_back(std::move(task));
+    }
+    return tasks;
+}
+
+std::vector<TaskEntry> tasks_from_proc(Cgroup &top)
+{
+    std::vector<TaskEntry> tasks;
+    std::vector<std::unique_ptr<Cgroup>> storage;
+    auto all = walk(top, storage);
+    if (!all)
+        return tasks;
+    for (Cgroup *const cgroup : *all) {
+        auto own = own_tasks_from_proc(*cgroup);
+        std::move(own.begin(), own.end(), std::back_inserter(tasks));
+    }
+    return tasks;
+}
+
+void complete_from_proc(TaskEntry &task)
+{
+    task.wchan = proc_file(task.tid, "wchan");
+    if (task.wchan == "0")
+        task.wchan.clear();
+    if (task.note == TaskEntry::Note::kZombie) {
+        if (const auto parent = parse_proc_stat(proc_file(task.parent_tgid, "stat")))
+            task.parent_comm = parent->comm;
+    }
+}
+
+std::vector<TaskEntry> survivors(const std::vector<fz_task_row> &rows, std::uint32_t slot)
+{
+    std::vector<TaskEntry> tasks;
+    for (const fz_task_row &row : rows) {
+        if (row.target != slot)
+            continue;
+        TaskEntry task;
+        task.tid = row.task.tid;
+        task.tgid = row.task.tgid;
+        task.comm = comm_of(row.task);
+        task.cgroup_id = row.cgroup_id;
+        task.frozen = row.bits & FZ_ROW_FROZEN;
+        task.state_letter = state_letter(row);
+        task.parent_tgid = row.parent_tgid;
+        if (row.exit_state != 0)
+            task.note = TaskEntry::Note::kZombie;
+        else if (row.flags & FZ_PF_KTHREAD)
+            task.note = TaskEntry::Note::kKernelThread;
+        else if (row.state & FZ_TASK_FROZEN)
+            task.note = TaskEntry::Note::kHeldByV1;
+        tasks.push_back(std::move(task));
+    }
+    return tasks;
+}
+
+} // namespace freezer

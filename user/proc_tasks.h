@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Tasks as /proc shows them: all there is without BPF, and the sleeping place, which the task
+// iterator does not give.
+#ifndef FREEZERCTL_USER_PROC_TASKS_H
+#define FREEZERCTL_USER_PROC_TASKS_H
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "user/cgroup.h"
+#include "user/report.h"
+
+namespace freezer
+{
+
+struct ProcStat {
+    std::uint32_t pid = 0;
+    std::string comm;
+    char state = '?';
+    std::uint32_t parent = 0;
+};
+
+// A line of the form of /proc/PID/stat (proc(5)). The name may hold any bytes, ") R 1" among them.
+std::optional<ProcStat> parse_proc_stat(std::string_view line);
+
+// Where a thread belongs.
+struct ProcMembership {
+    int tgid = 0;
+    std::string cgroup; // v2, as /proc/TID/cgroup shows it
+};
+
+// nullopt when the thread is gone.
+std::optional<ProcMembership> read_proc_status(int tid);
+
+// The tasks of this very cgroup, or of everything below it too, by cgroup.threads. Whether one is
+// frozen no file of /proc tells for sure; it is taken from where the task sleeps, and a task whose
+// place is hidden counts as not frozen.
+std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup);
+std::vector<TaskEntry> tasks_from_proc(Cgroup &top);
+
+// Adds what /proc knows and the task iterator does not: wchan, a zombie's parent's name.
+void complete_from_proc(TaskEntry &task);
+
+// What keeps a target of a kill from being empty, zombies among it.
+std::vector<TaskEntry> survivors(const std::vector<fz_task_row> &rows, std::uint32_t slot);
+
+} // namespace freezer
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/report.h"
+
+namespace freezer
+{
+
+const char *to_string(TaskEntry::Note note)
+{
+    switch (note) {
+    case TaskEntry::Note::kNone:
+        return "";
+    case TaskEntry::Note::kStopped:
+        return "stopped";
+    case TaskEntry::Note::kTraced:
+        return "traced";
+    case TaskEntry::Note::kVfork:
+        return "vfork";
+    case TaskEntry::Note::kBefore:
+        return "before";
+    case TaskEntry::Note::kKernelThread:
+        return "kernel-thread";
+    case TaskEntry::Note::kZombie:
+        return "zombie";
+    case TaskEntry::Note::kHeldByV1:
+        return "held-by-v1";
+    }
+    return "";
+}
+
+const char *to_string(Verb verb)
+{
+    switch (verb) {
+    case Verb::kFreeze:
+        return "freeze";
+    case Verb::kThaw:
+        return "thaw";
+    case Verb::kKill:
+        return "kill";
+    case Verb::kWait:
+        return "wait";
+    }
+    return "";
+}
+
+const char *to_string(Goal goal)
+{
+    switch (goal) {
+    case Goal::kFrozen:
+        return "frozen";
+    case Goal::kThawed:
+        return "thawed";
+    case Goal::kEmpty:
+        return "empty";
+    }
+    return "";
+}
+
+const char *to_string(Outcome outcome)
+{
+    switch (outcome) {
+    case Outcome::kReached:
+        return "reached";
+    case Outcome::kFailed:
+        return "failed";
+    case Outcome::kDeadline:
+        return "deadline";
+    case Outcome::kInterrupted:
+        return "interrupted";
+    case Outcome::kNoSuchCgroup:
+        return "no-such-cgroup";
+    }
+    return "";
+}
+
+const char *to_string(VerdictSource source)
+{
+    switch (source) {
+    case VerdictSource::kBefore:
+        return "before";
+    case VerdictSource::kImmediate:
+        return "immediate";
+    case VerdictSource::kRingBuffer:
+        return "ring_buffer";
+    case VerdictSource::kEventsFile:
+        return "cgroup.events";
+    case VerdictSource::kInotify:
+        return "inotify";
+    case VerdictSource::kDeadline:
+        return "deadline";
+    }
+    return "";
+}
+
+} // namespace freezer

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/task_snapshot.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "tasks.skel.h"
+#include "user/bpf_errors.h"
+#include "user/target_maps.h"
+#include "user/tracker.h"
+#include "user/unique_fd.h"
+
+namespace freezer
+{
+namespace
+{
+
+struct SkeletonDeleter {
+    void operator()(tasks_bpf *skeleton) const { tasks_bpf::destroy(skeleton); }
+};
+
+} // namespace
+
+struct TaskSnapshot::Impl {
+    std::unique_ptr<tasks_bpf, SkeletonDeleter> skeleton;
+    TargetMaps maps;
+};
+
+TaskSnapshot::TaskSnapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TaskSnapshot::TaskSnapshot(TaskSnapshot &&) noexcept = default;
+TaskSnapshot &TaskSnapshot::operator=(TaskSnapshot &&) noexcept = default;
+TaskSnapshot::~TaskSnapshot() = default;
+
+Result<TaskSnapshot> TaskSnapshot::beside(const Tracker &tracker)
+{
+    return load(&tracker, tracker.max_targets());
+}
+
+Result<TaskSnapshot> TaskSnapshot::open(std::uint32_t max_targets)
+{
+    return load(nullptr, max_targets);
+}
+
+Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t max_targets)
+{
+    const LibbpfSilence silence;
+    auto impl = std::make_unique<Impl>();
+    impl->skeleton.reset(tasks_bpf::open());
+    if (!impl->skeleton)
+        return bpf_error(errno, "open the BPF task iterator");
+    auto &maps = impl->skeleton->maps;
+
+    // Without a tracker there are no records; the hash, which every kernel has, stays empty.
+    const bool storage = tracker && tracker->records_in_storage();
+    impl->skeleton->rodata->fz_use_storage = storage;
+    bpf_map__set_autocreate(maps.fz_record_storage, storage);
+    bpf_map__set_autocreate(maps.fz_record_hash, !storage);
+    bpf_map__set_max_entries(maps.fz_target_index, std::max(max_targets, 1U));
+    if (tracker) {
+        const TargetMaps &shared = tracker->targets();
+        int rc = bpf_map__reuse_fd(maps.fz_config, shared.config_fd());
+        if (rc == 0)
+            rc = bpf_map__reuse_fd(maps.fz_target_index, shared.index_fd());
+        if (rc == 0)
+            rc = bpf_map__reuse_fd(storage ? maps.fz_record_storage : maps.fz_record_hash,
+                                   tracker->records_fd());
+        if (rc != 0)
+            return bpf_error(-rc, "share the tracker's maps");
+    }
+    if (const int rc = tasks_bpf::load(impl->skeleton.get()); rc != 0)
+        return bpf_error(-rc, "load the BPF task iterator");
+    if (const int rc = tasks_bpf::attach(impl->skeleton.get()); rc != 0)
+        return bpf_error(-rc, "attach the BPF task iterator");
+    impl->maps = TargetMaps(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    return TaskSnapshot(std::move(impl));
+}
+
+Status TaskSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
+{
+    return impl_->maps.watch(slot, cgroup);
+}
+
+Result<std::vector<fz_task_row>> TaskSnapshot::take() const
+{
+    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_task)));
+    if (!fd)
+        return Error::from_errno(errno, "run the BPF task iterator");
+
+    // The kernel hands out whole rows: it never splits what one task wrote.
+    std::vector<fz_task_row> rows;
+    std::array<fz_task_row, 512> chunk;
+    for (;;) {
+        const ssize_t n = ::read(fd.get(), chunk.data(), sizeof(chunk));
+        if (n < 0) {
+            const int error = errno;
+            if (error == EINTR || error == EAGAIN)
+                continue; // EAGAIN: the kernel paused a long pass over tasks that are not ours
+            return Error::from_errno(error, "read the BPF task iterator");
+        }
+        if (n == 0)
+            return rows;
+        rows.insert(rows.end(), chunk.begin(),
+                    chunk.begin() + n / static_cast<ssize_t>(sizeof(fz_task_row)));
+    }
+}
+
+} // namespace freezer

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_TASK_SNAPSHOT_H
+#define FREEZERCTL_USER_TASK_SNAPSHOT_H
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "user/cgroup.h"
+#include "user/result.h"
+
+namespace freezer
+{
+
+class Tracker;
+
+// One pass over the tasks of some cgroups with everything below them, by the BPF task iterator:
+// zombies included, in the order of their ids. Only tasks of this process's pid namespace.
+class TaskSnapshot
+{
+  public:
+    // Sees the tracker's targets, by its slots, and the times of arrival that it recorded. The
+    // tracker must outlive this.
+    static Result<TaskSnapshot> beside(const Tracker &tracker);
+    // Stands alone: sees what watch() names, and no times of arrival.
+    static Result<TaskSnapshot> open(std::uint32_t max_targets);
+
+    TaskSnapshot(TaskSnapshot &&) noexcept;
+    TaskSnapshot &operator=(TaskSnapshot &&) noexcept;
+    ~TaskSnapshot();
+
+    Status watch(std::uint32_t slot, const Cgroup &cgroup);
+
+    // A task below several targets has a row for each of them.
+    Result<std::vector<fz_task_row>> take() const;
+
+  private:
+    struct Impl;
+    explicit TaskSnapshot(std::unique_ptr<Impl> impl);
+    static Result<TaskSnapshot> load(const Tracker *tracker, std::uint32_t max_targets);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace freezer
+
+#endif

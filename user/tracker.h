@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_TRACKER_H
+#define FREEZERCTL_USER_TRACKER_H
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "bpf/abi.h"
+#include "user/cgroup.h"
+#include "user/result.h"
+
+namespace freezer
+{
+
+class TargetMaps;
+
+struct TrackerOptions {
+    std::uint32_t max_targets = 1;
+    // Send every arrival, birth and death of a task; without it only counts cross to user space.
+    bool task_events = false;
+    // Size of the ring buffer; rounded up to a power of two of pages. A test makes it too small.
+    std::uint32_t ring_bytes = 256 * 1024;
+    // Room for tasks where the kernel has no safe task storage (before 6.4).
+    std::uint32_t max_tasks = 65536;
+};
+
+// What the kernel side counted of one target since watch().
+struct TargetCounts {
+    std::uint64_t arrived = 0;
+    std::uint64_t forked = 0;
+    std::uint64_t exited = 0;
+    std::optional<fz_task> slowest; // the last to arrive
+    std::uint64_t slowest_ns = 0;   // when it did
+};
+
+// The BPF programs of bpf/tracker.bpf.c, loaded and attached for as long as this lives.
+//
+// A slot is a small number below max_targets that the caller gives to a cgroup; events carry it.
+class Tracker
+{
+  public:
+    // Loads and attaches. An error names what is missing (BTF, a capability, a tracepoint).
+    static Result<Tracker> open(const TrackerOptions &options);
+    Tracker(Tracker &&) noexcept;
+    Tracker &operator=(Tracker &&) noexcept;
+    ~Tracker();
+
+    // Starts an account for the cgroup and all below it; what the slot held is forgotten.
+    Status watch(std::uint32_t slot, const Cgroup &cgroup);
+    void unwatch(std::uint32_t slot);
+    // Which events (FZ_WAKE_*) make event_fd() readable at once.
+    void set_wake(std::uint32_t slot, std::uint32_t mask);
+
+    // Readable (EPOLLIN) when events wait that were worth a wake-up.
+    [[nodiscard]] int event_fd() const;
+    // Hands over every event that is there, in the order of the ring buffer; none blocks.
+    void drain(const std::function<void(const fz_event &)> &handler);
+
+    Result<TargetCounts> counts(std::uint32_t slot) const;
+    // Events and records that found no room since open(), all kinds together.
+    [[nodiscard]] std::uint64_t dropped() const;
+
+    // For a task snapshot beside this tracker: the same targets and records.
+    [[nodiscard]] const TargetMaps &targets() const;
+    [[nodiscard]] bool records_in_storage() const;
+    [[nodiscard]] int records_fd() const;
+    [[nodiscard]] std::uint32_t max_targets() const;
+
+  private:
+    struct Impl;
+    explicit Tracker(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace freezer
+
+#endif
