@@ -16,6 +16,17 @@
 #include "bpf/abi.h"
 
 /*
+ * Why the old variants below are functions that are not inlined: the compiler would move the offset
+ * of a field that the kernel lacks out of its branch, and the kernel refuses a program that can reach
+ * it.
+ */
+
+static __attribute__((noinline)) unsigned int fz_task_state_pre_v514(const struct task_struct *task)
+{
+	return BPF_CORE_READ((const struct task_struct___pre_v514 *)task, state);
+}
+
+/*
  * task_struct.__state: `volatile long state` before 2f064a59a11f (5.14).
  * Goes when 5.10 does.
  */
@@ -23,16 +34,14 @@ static __always_inline unsigned int fz_task_state(const struct task_struct *task
 {
 	if (bpf_core_field_exists(task->__state))
 		return BPF_CORE_READ(task, __state);
-	return BPF_CORE_READ((const struct task_struct___pre_v514 *)task, state);
+	return fz_task_state_pre_v514(task);
 }
 
 /*
  * The id of a cgroup's ancestor at a level that is not below the cgroup's own.
  * cgroup.ancestor_ids[] before 7f203bc89eb6 (6.1), cgroup.ancestors[] since. Goes when 5.10 does.
  *
- * The offset is computed by hand because CO-RE takes constant indices only. A function each, not
- * inlined: the compiler would move the offset of the field that does not exist out of its branch, and
- * the kernel refuses a program that can reach it.
+ * The offset is computed by hand because CO-RE takes constant indices only.
  */
 static __attribute__((noinline)) __u64 fz_ancestor_id(const struct cgroup *cgrp, __u32 level)
 {
@@ -67,10 +76,15 @@ static __always_inline __u64 fz_cgroup_ancestor_id(const struct cgroup *cgrp, __
  * When the cgroup was asked to freeze, or 0 where the kernel does not remember it.
  * cgroup_freezer_state.freeze_start_nsec since afa3701c0e45 (6.18), of CLOCK_MONOTONIC.
  */
+static __attribute__((noinline)) __u64 fz_freeze_start_since_v618(const struct cgroup *cgrp)
+{
+	return BPF_CORE_READ(cgrp, freezer.freeze_start_nsec);
+}
+
 static __always_inline __u64 fz_cgroup_freeze_ns(const struct cgroup *cgrp)
 {
 	if (bpf_core_field_exists(cgrp->freezer.freeze_start_nsec))
-		return BPF_CORE_READ(cgrp, freezer.freeze_start_nsec);
+		return fz_freeze_start_since_v618(cgrp);
 	return 0;
 }
 

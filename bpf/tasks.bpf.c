@@ -24,15 +24,15 @@ int dump_task(struct bpf_iter__task *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct task_struct *task = ctx->task;
-	const struct fz_config *config = fz_get_config();
+	__u32 level_count = fz_level_count();
 
-	if (!task || !config)
+	if (!task || !level_count)
 		return 0;
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
 
-	fz_for_each_target_slot(slot, cgrp, level, config, i) {
+	fz_for_each_target_slot(slot, cgrp, level, level_count) {
 		struct fz_record *record = fz_record_peek(task);
 		struct fz_task_row row = {
 			.task.tid = task->pid,
@@ -43,7 +43,7 @@ int dump_task(struct bpf_iter__task *ctx)
 			.start_ns = task->start_time,
 			.arrived_ns = record ? record->arrived_ns : 0,
 			.jobctl = task->jobctl,
-			.target = *slot,
+			.target = slot,
 			.parent_tgid = BPF_CORE_READ(task, real_parent, tgid),
 			.state = fz_task_state(task),
 			.exit_state = task->exit_state,

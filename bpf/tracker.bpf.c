@@ -124,47 +124,53 @@ static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-/* The task has both bits of an arrival; counts it in each target where it is the first. */
+/*
+ * Counts an arrival in one target, if it is the task's first since the request; returns whether.
+ * `task` is an address; global for the verifier's sake, see fz_target_above().
+ */
+__attribute__((noinline)) int credit_arrival(__u32 slot, __u64 task, __u64 cgroup_id, __u64 now,
+					     __u64 arrived_before)
+{
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
+	struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &slot);
+
+	if (!target || !stats || !target->request_ns || arrived_before >= target->request_ns)
+		return 0;
+	stats->arrived++;
+	stats->slowest_ns = now;
+	describe_task(&stats->slowest, (struct task_struct *)task);
+	if (fz_task_events)
+		send_event(FZ_EV_ARRIVED, slot, now, cgroup_id, 0, 0, (struct task_struct *)task,
+			   false);
+	return 1;
+}
+
+/* The task has both bits of an arrival. */
 static __always_inline void handle_arrival(struct task_struct *task)
 {
-	const struct fz_config *config = fz_get_config();
+	__u32 level_count = fz_level_count();
 
-	if (!config || !config->level_count)
+	if (!level_count)
 		return;
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
-	struct fz_record *record = NULL;
-	__u64 arrived_before = 0;
-	__u64 now = 0;
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	struct fz_record *record = fz_record_peek(task);
+	__u64 arrived_before = record ? record->arrived_ns : 0;
+	__u64 address = fz_address(task);
+	__u64 now = bpf_ktime_get_ns();
+	int first = 0;
 
-	fz_for_each_target_slot(slot, cgrp, level, config, i) {
-		__u32 number = *slot;
-		struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
-		struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &number);
-
-		if (!target || !stats || !target->request_ns)
-			continue;
-		if (!now) {
-			now = bpf_ktime_get_ns();
-			record = fz_record_make(task);
-			if (record) {
-				arrived_before = record->arrived_ns;
-			} else {
-				count_drop(FZ_DROP_RECORD);
-			}
-		}
-		if (arrived_before >= target->request_ns)
-			continue;
-		if (record)
-			record->arrived_ns = now;
-		stats->arrived++;
-		stats->slowest_ns = now;
-		describe_task(&stats->slowest, task);
-		if (fz_task_events)
-			send_event(FZ_EV_ARRIVED, number, now, BPF_CORE_READ(cgrp, kn, id), 0, 0,
-				   task, false);
-	}
+	fz_for_each_target_slot(slot, cgrp, level, level_count)
+		first |= credit_arrival(slot, address, cgroup_id, now, arrived_before);
+	if (!first)
+		return;
+	record = fz_record_make(task);
+	if (record)
+		record->arrived_ns = now;
+	else
+		count_drop(FZ_DROP_RECORD);
 }
 
 static __always_inline bool has_arrived(struct task_struct *task)
@@ -298,60 +304,72 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 	return 0;
 }
 
+/* One event for a sender's whole sweep: cgroup.kill signals every process. */
+__attribute__((noinline)) int credit_kill(__u32 slot, __u64 cgroup_id, __u32 sender)
+{
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
+
+	if (!target || target->killer == sender)
+		return 0;
+	target->killer = sender;
+	send_event(FZ_EV_KILL, slot, bpf_ktime_get_ns(), cgroup_id, 9,
+		   current_is_owner() ? FZ_EVF_OWN : 0,
+		   (struct task_struct *)bpf_get_current_task(), false);
+	return 0;
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal_generate, int sig, void *info, struct task_struct *task)
 {
 	if (sig != 9)
 		return 0;
 
-	const struct fz_config *config = fz_get_config();
+	__u32 level_count = fz_level_count();
 
-	if (!config || !config->level_count)
+	if (!level_count)
 		return 0;
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
 	__u32 sender = bpf_get_current_pid_tgid() >> 32;
 
-	fz_for_each_target_slot(slot, cgrp, level, config, i) {
-		__u32 number = *slot;
-		struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	fz_for_each_target_slot(slot, cgrp, level, level_count)
+		credit_kill(slot, cgroup_id, sender);
+	return 0;
+}
 
-		/* One event for a sender's whole sweep: cgroup.kill signals every process. */
-		if (!target || target->killer == sender)
-			continue;
-		target->killer = sender;
-		send_event(FZ_EV_KILL, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), sig,
-			   current_is_owner() ? FZ_EVF_OWN : 0, fz_current(), false);
-	}
+__attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __u64 cgroup_id)
+{
+	struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &slot);
+
+	if (!stats)
+		return 0;
+	if (kind == FZ_EV_FORK)
+		stats->forked++;
+	else
+		stats->exited++;
+	if (fz_task_events)
+		send_event(kind, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0,
+			   (struct task_struct *)task, false);
 	return 0;
 }
 
 /* Counts a birth or a death in each target that holds the task, and sends it when asked to. */
 static __always_inline void handle_life(__u32 kind, struct task_struct *task)
 {
-	const struct fz_config *config = fz_get_config();
+	__u32 level_count = fz_level_count();
 
-	if (!config || !config->level_count)
+	if (!level_count)
 		return;
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	__u64 address = fz_address(task);
 
-	fz_for_each_target_slot(slot, cgrp, level, config, i) {
-		__u32 number = *slot;
-		struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &number);
-
-		if (!stats)
-			continue;
-		if (kind == FZ_EV_FORK)
-			stats->forked++;
-		else
-			stats->exited++;
-		if (fz_task_events)
-			send_event(kind, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
-				   0, task, false);
-	}
+	fz_for_each_target_slot(slot, cgrp, level, level_count)
+		credit_life(slot, kind, address, cgroup_id);
 }
 
 SEC("tp_btf/sched_process_fork")
