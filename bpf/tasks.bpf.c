@@ -32,32 +32,33 @@ int dump_task(struct bpf_iter__task *ctx)
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count) {
-		struct fz_record *record = fz_record_peek(task);
-		struct fz_task_row row = {
-			.task.tid = task->pid,
-			.task.tgid = task->tgid,
-			.task.uid = BPF_CORE_READ(task, real_cred, uid.val),
-			.cgroup_id = BPF_CORE_READ(cgrp, kn, id),
-			.cgroup_freeze_ns = fz_cgroup_freeze_ns(cgrp),
-			.start_ns = task->start_time,
-			.arrived_ns = record ? record->arrived_ns : 0,
-			.jobctl = task->jobctl,
-			.target = slot,
-			.parent_tgid = BPF_CORE_READ(task, real_parent, tgid),
-			.state = fz_task_state(task),
-			.exit_state = task->exit_state,
-			.flags = task->flags,
-			.ptrace = task->ptrace,
-		};
+	struct fz_record *record = fz_record_peek(task);
+	struct fz_task_row row = {
+		.task.tid = task->pid,
+		.task.tgid = task->tgid,
+		.task.uid = BPF_CORE_READ(task, real_cred, uid.val),
+		.cgroup_id = BPF_CORE_READ(cgrp, kn, id),
+		.cgroup_freeze_ns = fz_cgroup_freeze_ns(cgrp),
+		.start_ns = task->start_time,
+		.arrived_ns = record ? record->arrived_ns : 0,
+		.jobctl = task->jobctl,
+		.parent_tgid = BPF_CORE_READ(task, real_parent, tgid),
+		.state = fz_task_state(task),
+		.exit_state = task->exit_state,
+		.flags = task->flags,
+		.ptrace = task->ptrace,
+	};
 
-		BPF_CORE_READ_STR_INTO(&row.task.comm, task, comm);
-		if (BPF_CORE_READ_BITFIELD_PROBED(task, frozen))
-			row.bits |= FZ_ROW_FROZEN;
-		if (row.jobctl & FZ_JOBCTL_TRAP_FREEZE)
-			row.bits |= FZ_ROW_TRAP_FREEZE;
-		if (task->vfork_done)
-			row.bits |= FZ_ROW_VFORK;
+	BPF_CORE_READ_STR_INTO(&row.task.comm, task, comm);
+	if (BPF_CORE_READ_BITFIELD_PROBED(task, frozen))
+		row.bits |= FZ_ROW_FROZEN;
+	if (row.jobctl & FZ_JOBCTL_TRAP_FREEZE)
+		row.bits |= FZ_ROW_TRAP_FREEZE;
+	if (task->vfork_done)
+		row.bits |= FZ_ROW_VFORK;
+
+	fz_for_each_target_slot(slot, cgrp, level, level_count) {
+		row.target = slot;
 		/* A full buffer makes the kernel show this task again after it was read out. */
 		bpf_seq_write(seq, &row, sizeof(row));
 	}

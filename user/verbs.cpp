@@ -45,8 +45,10 @@ class FreezeOperation final : public Operation
             settle(job, Outcome::kReached);
             return;
         }
-        if (options_.tasks)
+        if (options_.tasks) {
             note_before(job);
+            job.begin_ns = now_ns();
+        }
         if (auto written = job.cgroup->request_freeze(true); !written) {
             fail_or_gone(job, written.error());
             return;
