@@ -20,6 +20,8 @@ namespace
 constexpr std::uint64_t kRingToken = 1ULL << 40;
 constexpr std::uint64_t kInterruptToken = kRingToken + 1;
 
+constexpr int kShortWaitMs = 20;
+
 } // namespace
 
 Operation::Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
@@ -116,16 +118,9 @@ Status Operation::arm(WaitSet &set)
             if (auto added = set.add(*fd, EPOLLPRI, job.slot); !added)
                 return added;
         }
-        for (const WatchPath &path : job.cgroup->watch_paths()) {
-            auto watched = set.watch(path, job.slot);
-            // Where it cannot be watched (too many watches, no permission above), the tracker's
-            // events serve; without BPF a foreign thaw is then only seen at the deadline.
-            if (!watched && !tracker() && watched.error().sys_errno == ENOSPC)
-                job.report.warnings.push_back(
-                    "out of inotify watches (fs.inotify.max_user_watches): a foreign thaw or "
-                    "removal may go unnoticed until the deadline");
-        }
     }
+    if (!tracker())
+        watch_files(set);
     if (options_.interrupt_fd >= 0) {
         if (auto added = set.add(options_.interrupt_fd, EPOLLIN, kInterruptToken); !added)
             return added;
@@ -137,12 +132,38 @@ Status Operation::arm(WaitSet &set)
     return {};
 }
 
+void Operation::watch_files(WaitSet &set)
+{
+    watching_files_ = true;
+    for (Job &job : jobs_) {
+        if (job.settled)
+            continue;
+        for (const WatchPath &path : job.cgroup->watch_paths()) {
+            auto watched = set.watch(path, job.slot);
+            // Where it cannot be watched (too many watches, no permission above), the tracker's
+            // events serve; without BPF a foreign thaw is then only seen at the deadline.
+            if (!watched && !tracker() && watched.error().sys_errno == ENOSPC)
+                job.report.warnings.push_back(
+                    "out of inotify watches (fs.inotify.max_user_watches): a foreign thaw or "
+                    "removal may go unnoticed until the deadline");
+        }
+    }
+}
+
 Status Operation::sleep_until_settled(WaitSet &set)
 {
     while (!std::all_of(jobs_.begin(), jobs_.end(), [](const Job &job) { return job.settled; })) {
-        auto wakes = set.wait();
+        // Ending an inotify group costs some 10 ms, more than most freezes take. The tracker sees
+        // foreign requests and removals; inotify, which also sees writes that change nothing, joins
+        // when the wait turns out to be a long one.
+        auto wakes = watching_files_ ? set.wait() : set.wait_at_most(kShortWaitMs);
         if (!wakes)
             return std::move(wakes).error();
+        if (wakes->empty() && !watching_files_) {
+            watch_files(set);
+            for (Job &job : jobs_)
+                touch(job, VerdictSource::kInotify); // what happened before the watch
+        }
         std::optional<Outcome> over;
         for (const WaitSet::Wake &wake : *wakes) {
             if (wake.source == WaitSet::Source::kDeadline) {

@@ -91,6 +91,8 @@ class Operation
 
   private:
     Status arm(WaitSet &set);
+    // inotify on the control files; see sleep_until_settled() for when.
+    void watch_files(WaitSet &set);
     // The job's state may have changed: it is to be looked at.
     void touch(Job &job, VerdictSource source);
     void look_at_touched();
@@ -103,6 +105,7 @@ class Operation
     void disarm();
 
     std::vector<std::uint32_t> touched_; // slots
+    bool watching_files_ = false;
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
 };

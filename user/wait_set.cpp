@@ -82,6 +82,11 @@ Result<std::vector<WaitSet::Wake>> WaitSet::wait()
     return collect(-1);
 }
 
+Result<std::vector<WaitSet::Wake>> WaitSet::wait_at_most(int milliseconds)
+{
+    return collect(milliseconds);
+}
+
 Result<std::vector<WaitSet::Wake>> WaitSet::poll()
 {
     return collect(0);

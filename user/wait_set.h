@@ -42,6 +42,8 @@ class WaitSet
     // Sleeps until something is there. One wake for each token and source. A signal handler that
     // runs meanwhile makes it return an empty list.
     Result<std::vector<Wake>> wait();
+    // The same, and empty also when nothing came within that time.
+    Result<std::vector<Wake>> wait_at_most(int milliseconds);
     // What is there already, without sleeping.
     Result<std::vector<Wake>> poll();
 
