@@ -32,7 +32,7 @@ CXXFLAGS ?= -O2 -g
 # A sysroot's headers stand in for the system's; its own C library is the cross compiler's.
 sysroot_include = $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
 sysroot_lib     = $(if $(SYSROOT),-L$(firstword $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu*)))
-ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -I$(O) $(sysroot_include) -MMD -MP
+ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -isystem $(O) $(sysroot_include) -MMD -MP
 BPF_ENDIAN   = $(if $(filter s390x,$(ARCH)),bpfeb,bpfel)
 BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-parameter \
 	       -I. $(sysroot_include) -MMD -MP
@@ -132,10 +132,18 @@ vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kern
 CXX_SOURCES = $(wildcard user/*.cpp tools/*/*.cpp tests/*/*.cpp)
 CXX_HEADERS = $(wildcard user/*.h tools/*/*.h tests/*/*.h)
 
-lint: $(SKELETONS)  ## clang-format and clang-tidy, findings are errors
+# One stamp for each file: what has not changed since it was found clean is not looked at again.
+LINT_STAMPS = $(CXX_SOURCES:%.cpp=$(O)/lint/%.ok)
+
+lint: $(LINT_STAMPS)  ## clang-format and clang-tidy, findings are errors
 	$(Q)clang-format --dry-run --Werror $(CXX_SOURCES) $(CXX_HEADERS)
-	$(Q)printf '%s\n' $(CXX_SOURCES) | xargs -P $(shell nproc) -n 1 -I{} \
-		clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c++20 -I. -I$(O) -Wall -Wextra
+
+# The object stands for the headers: it is made anew when one of them changes.
+$(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy tests/.clang-tidy
+	$(Q)mkdir -p $(@D)
+	$(call msg,TIDY,$<)clang-tidy --quiet --warnings-as-errors='*' $< -- \
+		-std=c++20 -I. -isystem $(O) $(WARNINGS) 2>$@.log || { cat $@.log; exit 1; }; \
+		rm -f $@.log; touch $@
 
 asan:  ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(O)/asan/unit_tests \

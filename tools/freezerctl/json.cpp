@@ -151,10 +151,10 @@ std::string to_json(const freezer::CgroupStatus &status)
     return dump(object);
 }
 
-std::string to_json(const std::string &target, freezer::Verb verb, const freezer::Error &error)
+std::string to_json(const std::string &target, const std::string &verb, const freezer::Error &error)
 {
     return dump(Json{{"schema", kSchema},
-                     {"verb", to_string(verb)},
+                     {"verb", verb},
                      {"target", target},
                      {"outcome", "failed"},
                      {"error", error_object(error)},

@@ -19,7 +19,8 @@ std::string to_json(const freezer::TargetReport &report,
                     const std::optional<freezer::Error> &tracking_error);
 std::string to_json(const freezer::CgroupStatus &status);
 // A target that was refused before anything was done.
-std::string to_json(const std::string &target, freezer::Verb verb, const freezer::Error &error);
+std::string to_json(const std::string &target, const std::string &verb,
+                    const freezer::Error &error);
 
 } // namespace freezerctl
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "tools/freezerctl/cli.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "tools/freezerctl/json.h"
+#include "tools/freezerctl/text.h"
+
+namespace freezerctl
+{
+
+int Cli::run() const
+{
+    const auto chosen = std::find_if(verbs_.begin(), verbs_.end(),
+                                     [](const auto &verb) { return verb.first->parsed(); });
+    return chosen != verbs_.end() ? chosen->second() : kUsage;
+}
+
+void add_target_options(CLI::App &verb, TargetArguments &targets, bool required)
+{
+    verb.add_option("CGROUP", targets.cgroups,
+                    "Path below the cgroup2 mount (/a/b or a/b), or absolute path");
+    verb.add_option("--pid", targets.pids, "The cgroup of this process")
+        ->check(CLI::PositiveNumber)
+        ->type_name("PID");
+    if (required)
+        verb.callback([&targets] {
+            if (targets.empty())
+                throw CLI::RequiredError("a CGROUP or --pid");
+        });
+}
+
+void add_common_options(CLI::App &verb, CommonArguments &common)
+{
+    verb.add_flag("--json", common.json, "One JSON object for each target, on stdout");
+    verb.add_flag("--no-bpf", common.no_bpf, "Do not use BPF: the kernel's files alone decide");
+}
+
+void print(const std::string &text)
+{
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void complain(const std::string &text)
+{
+    std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+bool Session::open(const freezer::Config &config)
+{
+    auto opened = freezer::Freezer::open(config);
+    if (!opened) {
+        refuse("freezerctl", opened.error());
+        return false;
+    }
+    freezer_.emplace(std::move(*opened));
+    return true;
+}
+
+bool Session::find_targets(const TargetArguments &arguments, bool harmful)
+{
+    std::set<std::uint64_t> ids;
+    const auto take = [&](const std::string &name,
+                          freezer::Result<std::unique_ptr<freezer::Cgroup>> found) {
+        if (!found) {
+            refuse(name, found.error());
+            return;
+        }
+        if (harmful) {
+            if (auto harmless = freezer_->resolver().check_harmless(**found); !harmless) {
+                refuse(name, harmless.error());
+                return;
+            }
+        }
+        if (ids.insert((*found)->id()).second)
+            targets_.push_back(freezer::Target{name, std::move(*found)});
+    };
+    for (const std::string &text : arguments.cgroups)
+        take(text, freezer_->resolver().by_path(text));
+    for (const int pid : arguments.pids)
+        take("--pid " + std::to_string(pid), freezer_->resolver().by_pid(pid));
+    return code_ == kReached;
+}
+
+void Session::refuse(const std::string &target, const freezer::Error &error)
+{
+    complain(printable(target) + ": " + printable(error.message) + "\n");
+    if (json_)
+        print(to_json(target, verb_, error) + "\n");
+    count(exit_code_of(error));
+}
+
+} // namespace freezerctl

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// freeze, thaw, kill and wait.
+#include <optional>
+#include <string>
+
+#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/interrupt.h"
+#include "tools/freezerctl/json.h"
+#include "tools/freezerctl/text.h"
+#include "user/duration.h"
+
+namespace freezerctl
+{
+namespace
+{
+
+using freezer::FreezeOptions;
+using freezer::Goal;
+using freezer::TargetReport;
+using freezer::Verb;
+
+struct OperationArguments {
+    TargetArguments targets;
+    CommonArguments common;
+    std::string timeout;
+    bool tasks = false;
+    bool require_bpf = false;
+    std::uint32_t ring_bytes = freezer::TrackerOptions().ring_bytes;
+
+    FreezeOptions::OnTimeout on_timeout = FreezeOptions::OnTimeout::kThaw;
+    bool all_or_none = false;
+    bool remove = false;
+    Goal goal = Goal::kFrozen;
+};
+
+// False, and said, when --require-bpf asks for what is not there.
+bool check_tracking(Session &session, const OperationArguments &args)
+{
+    const auto loaded =
+        session.freezer().load_tracker(static_cast<std::uint32_t>(session.targets().size()));
+    if (loaded)
+        return true;
+    if (args.require_bpf) {
+        complain("freezerctl: no BPF tracking, which --require-bpf asks for: " +
+                 loaded.error().message + "\n");
+        session.count(kFailed);
+        return false;
+    }
+    if (!args.common.no_bpf)
+        complain("freezerctl: no BPF tracking: " + loaded.error().message +
+                 "; cgroup.events alone tells of completion, without times and actors\n");
+    return true;
+}
+
+freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
+                                                const OperationArguments &args,
+                                                std::optional<std::uint64_t> timeout_ns,
+                                                int interrupt_fd)
+{
+    const auto fill = [&](auto options) {
+        options.timeout_ns = timeout_ns;
+        options.interrupt_fd = interrupt_fd;
+        options.tasks = args.tasks;
+        return options;
+    };
+    freezer::Freezer &freezer = session.freezer();
+    switch (verb) {
+    case Verb::kFreeze: {
+        auto options = fill(FreezeOptions());
+        options.on_timeout = args.on_timeout;
+        options.all_or_none = args.all_or_none;
+        return freezer.freeze(session.targets(), options);
+    }
+    case Verb::kThaw:
+        return freezer.thaw(session.targets(), fill(freezer::WaitOptions()));
+    case Verb::kKill: {
+        auto options = fill(freezer::KillOptions());
+        options.remove = args.remove;
+        return freezer.kill(session.targets(), options);
+    }
+    case Verb::kWait:
+        return freezer.wait(session.targets(), args.goal, fill(freezer::WaitOptions()));
+    }
+    return freezer::Error{freezer::ErrorKind::kInvalid, 0, "no such verb"};
+}
+
+int operate(Verb verb, const OperationArguments &args)
+{
+    const InterruptFd interrupt;
+    Session session(to_string(verb), args.common.json);
+    auto timeout_ns = freezer::parse_timeout(args.timeout);
+    if (!timeout_ns) {
+        session.refuse("--timeout", timeout_ns.error());
+        return session.code();
+    }
+    freezer::Config config;
+    config.use_bpf = !args.common.no_bpf;
+    config.tracker.ring_bytes = args.ring_bytes;
+    config.tracker.task_events = args.tasks;
+    if (!session.open(config) ||
+        !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill) ||
+        !check_tracking(session, args))
+        return session.code();
+
+    auto reports = call(session, verb, args, *timeout_ns, interrupt.get());
+    if (!reports) {
+        session.refuse("freezerctl", reports.error());
+        return session.code();
+    }
+    for (const TargetReport &report : *reports) {
+        if (args.common.json)
+            print(to_json(report, session.freezer().tracking_error()) + "\n");
+        else
+            print(describe_success(report));
+        complain(describe_trouble(report));
+        session.count(exit_code_of(report));
+    }
+    return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();
+}
+
+void add_waiting_options(CLI::App &verb, OperationArguments &args, const std::string &timeout)
+{
+    args.timeout = timeout;
+    verb.add_option("--timeout", args.timeout,
+                    "Give up after this time: 10s, 250ms, 2m, infinity (default " + timeout + ")")
+        ->type_name("TIME");
+    verb.add_flag("--require-bpf", args.require_bpf, "Fail when BPF is not to be had")
+        ->excludes("--no-bpf");
+    verb.add_option("--ring-bytes", args.ring_bytes, "Size of the tracker's ring buffer")
+        ->group(""); // for tests
+}
+
+} // namespace
+
+void add_operation_verbs(Cli &cli)
+{
+    const auto add = [&](Verb verb, const std::string &description, const std::string &timeout) {
+        auto added = cli.add_verb<OperationArguments>(
+            to_string(verb), description,
+            [verb](const OperationArguments &args) { return operate(verb, args); });
+        add_target_options(*added.first, added.second.targets, true);
+        add_common_options(*added.first, added.second.common);
+        add_waiting_options(*added.first, added.second, timeout);
+        return added;
+    };
+
+    auto [freeze, freeze_args] = add(
+        Verb::kFreeze, "Freeze cgroups and wait until every task is in the refrigerator", "10s");
+    freeze->alias("pause");
+    freeze->add_flag("--tasks", freeze_args.tasks, "A row for each task");
+    add_choice(*freeze, "--on-timeout", freeze_args.on_timeout,
+               {{"thaw", FreezeOptions::OnTimeout::kThaw},
+                {"keep", FreezeOptions::OnTimeout::kKeep},
+                {"kill", FreezeOptions::OnTimeout::kKill}},
+               "At the deadline: take the request back, leave it, or kill (default thaw)");
+    freeze->add_flag("--all-or-none", freeze_args.all_or_none,
+                     "Thaw those that froze when one of them does not");
+
+    auto [thaw, thaw_args] = add(Verb::kThaw, "Let cgroups run again", "10s");
+    (void)thaw_args;
+    thaw->alias("resume")->alias("unpause")->alias("unfreeze");
+
+    auto [kill, kill_args] =
+        add(Verb::kKill, "Kill every process of cgroups and wait until they are empty", "10s");
+    kill->add_flag("--remove", kill_args.remove, "Remove the cgroups when they are empty");
+
+    auto [wait, wait_args] = add(Verb::kWait, "Sleep until a state holds", "infinity");
+    add_choice(*wait, "--for", wait_args.goal,
+               {{"frozen", Goal::kFrozen}, {"thawed", Goal::kThawed}, {"empty", Goal::kEmpty}},
+               "The state to wait for")
+        ->required();
+}
+
+} // namespace freezerctl
