@@ -32,7 +32,8 @@ CXXFLAGS ?= -O2 -g
 # A sysroot's headers stand in for the system's; its own C library is the cross compiler's.
 sysroot_include = $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
 sysroot_lib     = $(if $(SYSROOT),-L$(firstword $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu*)))
-ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -isystem $(O) $(sysroot_include) -MMD -MP
+# -MD, not -MMD: the skeletons count as system headers, so that no checker looks into them.
+ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -isystem $(O) $(sysroot_include) -MD -MP
 BPF_ENDIAN   = $(if $(filter s390x,$(ARCH)),bpfeb,bpfel)
 BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-parameter \
 	       -I. $(sysroot_include) -MMD -MP

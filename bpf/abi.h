@@ -45,8 +45,13 @@ enum fz_event_kind {
 	FZ_EV_KILL = 7,      /* first SIGKILL to a member from this sender; task = the sender */
 	FZ_EV_FORK = 8,      /* task was born into the target */
 	FZ_EV_EXIT = 9,      /* task of the target exits */
-	FZ_EV_KINDS = 10,
+	FZ_EV_BELOW = 10,    /* cgroup_notify_frozen of a cgroup below: value = 0 or 1 */
+	FZ_EV_MOVED = 11,    /* a task was moved, from or to anywhere; target = FZ_NO_TARGET */
+	FZ_EV_KINDS = 12,
 };
+
+/* fz_event.target of what belongs to none. */
+#define FZ_NO_TARGET 0xffffffffU
 
 /* fz_event.flags */
 enum {
@@ -62,6 +67,8 @@ enum {
 	FZ_WAKE_FREEZE = 1U << 4, /* FZ_EV_FREEZE of another process */
 	FZ_WAKE_THAW = 1U << 5,   /* FZ_EV_THAW of another process */
 	FZ_WAKE_REMOVED = 1U << 6,
+	FZ_WAKE_BELOW = 1U << 7, /* FZ_EV_BELOW */
+	FZ_WAKE_TASKS = 1U << 8, /* every arrival and exit */
 };
 
 struct fz_task {
@@ -116,7 +123,7 @@ FZ_ASSERT(sizeof(struct fz_stats) == 64, "fz_stats layout");
 struct fz_config {
 	unsigned int level_count;
 	unsigned int levels[FZ_LEVELS_MAX]; /* cgroup.level of the entries of fz_target_index */
-	unsigned int reserved;
+	unsigned int watch_moves;           /* send FZ_EV_MOVED */
 };
 
 /* What fz_drops counts besides the events, which use their own kind as index. */

@@ -31,6 +31,16 @@ int dump_task(struct bpf_iter__task *ctx)
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
+	bool watched = false;
+
+	/* Most tasks of a machine are not: nothing else is read of those. */
+	fz_for_each_target_slot(any, cgrp, level, level_count) {
+		(void)any;
+		watched = true;
+		break;
+	}
+	if (!watched)
+		return 0;
 
 	struct fz_record *record = fz_record_peek(task);
 	struct fz_task_row row = {

@@ -139,9 +139,9 @@ __attribute__((noinline)) int credit_arrival(__u32 slot, __u64 task, __u64 cgrou
 	stats->arrived++;
 	stats->slowest_ns = now;
 	describe_task(&stats->slowest, (struct task_struct *)task);
-	if (fz_task_events)
+	if (fz_task_events || (target->wake & FZ_WAKE_TASKS))
 		send_event(FZ_EV_ARRIVED, slot, now, cgroup_id, 0, 0, (struct task_struct *)task,
-			   false);
+			   target->wake & FZ_WAKE_TASKS);
 	return 1;
 }
 
@@ -233,9 +233,30 @@ int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 	return 0;
 }
 
+/* A cgroup below the target: of interest where the target's own mark says nothing of those below. */
+__attribute__((noinline)) int credit_below(__u32 slot, __u64 cgroup_id, __u32 frozen)
+{
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
+
+	if (!target || !(target->wake & FZ_WAKE_BELOW))
+		return 0;
+	send_event(FZ_EV_BELOW, slot, bpf_ktime_get_ns(), cgroup_id, frozen, 0,
+		   (struct task_struct *)bpf_get_current_task(), true);
+	return 0;
+}
+
 SEC("tp_btf/cgroup_notify_frozen")
 int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen)
 {
+	__u32 level_count = fz_level_count();
+	__u32 level = BPF_CORE_READ(cgrp, level);
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+
+	__u64 address = fz_address(cgrp);
+
+	fz_for_each_target_slot(below, address, level, level_count)
+		credit_below(below, cgroup_id, frozen);
+
 	__u32 *slot = fz_target_of_cgroup(cgrp);
 
 	if (!slot)
@@ -304,6 +325,18 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 	return 0;
 }
 
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_attach_task, struct cgroup *dst, const char *path, struct task_struct *task)
+{
+	const struct fz_config *config = fz_get_config();
+
+	/* Where it came from is not told: whoever misses a task has to look. */
+	if (config && config->watch_moves)
+		send_event(FZ_EV_MOVED, FZ_NO_TARGET, bpf_ktime_get_ns(),
+			   BPF_CORE_READ(dst, kn, id), 0, 0, task, true);
+	return 0;
+}
+
 /* One event for a sender's whole sweep: cgroup.kill signals every process. */
 __attribute__((noinline)) int credit_kill(__u32 slot, __u64 cgroup_id, __u32 sender)
 {
@@ -342,16 +375,20 @@ int BPF_PROG(on_signal_generate, int sig, void *info, struct task_struct *task)
 __attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __u64 cgroup_id)
 {
 	struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &slot);
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
 
-	if (!stats)
+	if (!stats || !target)
 		return 0;
+
+	bool wake = kind == FZ_EV_EXIT && (target->wake & FZ_WAKE_TASKS);
+
 	if (kind == FZ_EV_FORK)
 		stats->forked++;
 	else
 		stats->exited++;
-	if (fz_task_events)
+	if (fz_task_events || wake)
 		send_event(kind, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0,
-			   (struct task_struct *)task, false);
+			   (struct task_struct *)task, wake);
 	return 0;
 }
 

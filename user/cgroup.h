@@ -16,8 +16,12 @@ namespace freezer
 // What the kernel's files say of a cgroup at one moment.
 struct Reading {
     bool populated = false;     // a live task is in it or below it
-    bool frozen = false;        // the verdict: every task in it and below it is in the refrigerator
+    bool flagged = false;       // the kernel calls it frozen
+    bool frozen = false;        // the verdict: it and everything below it is so
     bool self_freezing = false; // its own request, not an ancestor's
+    // Cgroups, in it or below it, of whose own tasks the files do not tell whether they are frozen
+    // (v2: those that hold tasks and children; see CgroupV2::read()).
+    std::vector<std::uint64_t> undecided;
 };
 
 enum class State {
@@ -84,8 +88,10 @@ class Cgroup
     // A descriptor that becomes readable with priority (EPOLLPRI) when a reading may have changed,
     // until the next read(); owned by the cgroup. -1 where the hierarchy has none.
     virtual Result<int> notify_fd() = 0;
-    // What to watch with inotify for the changes that notify_fd() is silent on.
+    // What to watch with inotify for the changes that notify_fd() is silent on. Below it, too, when
+    // a reading was flagged and yet not frozen.
     [[nodiscard]] virtual std::vector<WatchPath> watch_paths() const = 0;
+    virtual std::vector<WatchPath> watch_paths_below() = 0;
 };
 
 // The cgroup and all below it, parents first.

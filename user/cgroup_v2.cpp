@@ -63,9 +63,54 @@ Result<Reading> CgroupV2::read()
     if (frozen == keys.end() || populated == keys.end())
         return Error{ErrorKind::kUnsupported, 0,
                      "cgroup.events has no 'frozen': the kernel is older than 5.2"};
-    return Reading{.populated = populated->second != 0,
-                   .frozen = frozen->second != 0,
-                   .self_freezing = parse_number(*freeze).value_or(0) != 0};
+    Reading reading;
+    reading.populated = populated->second != 0;
+    reading.flagged = frozen->second != 0;
+    reading.frozen = reading.flagged;
+    reading.self_freezing = parse_number(*freeze).value_or(0) != 0;
+    if (reading.flagged) {
+        if (auto looked = look_below(reading); !looked)
+            return std::move(looked).error();
+    }
+    return reading;
+}
+
+// The kernel calls a cgroup frozen when its own tasks are (cgroup_update_frozen()), and also when
+// everything below it is (cgroup_propagate_frozen()): either is enough, up to 7.2 at least. Seen on
+// 6.18: with a straggler in one of them, a parent that holds tasks of its own reads frozen 1. So a
+// cgroup with children is frozen only if they all are; and of the own tasks of one that has both,
+// no file tells.
+Status CgroupV2::look_below(Reading &reading)
+{
+    struct stat st {
+    };
+    if (::fstat(directory_.get(), &st) != 0)
+        return Error::from_errno(errno, "stat " + path_);
+    if (st.st_nlink <= 2) // kernfs counts the directories in it, as file systems do
+        return {};
+    auto below = children();
+    if (!below)
+        return std::move(below).error();
+    if (below->empty())
+        return {};
+    auto threads = open_at(directory_.get(), kThreads, O_RDONLY);
+    if (!threads)
+        return std::move(threads).error();
+    char byte;
+    if (::read(threads->get(), &byte, 1) == 1)
+        reading.undecided.push_back(id_);
+    for (const auto &child : *below) {
+        auto inner = child->read();
+        if (!inner) {
+            if (inner.error().kind == ErrorKind::kNoSuchCgroup)
+                continue;
+            return std::move(inner).error();
+        }
+        reading.frozen = reading.frozen && inner->frozen;
+        reading.undecided.insert(reading.undecided.end(), inner->undecided.begin(),
+                                 inner->undecided.end());
+    }
+    return {};
 }
 
 Status CgroupV2::request_freeze(bool freeze)
@@ -197,6 +242,21 @@ std::vector<WatchPath> CgroupV2::watch_paths() const
     for (std::string path = parent_path(path_); path != "/"; path = parent_path(path)) {
         up += "/..";
         watches.push_back({up + "/" + kFreeze, ""});
+    }
+    return watches;
+}
+
+std::vector<WatchPath> CgroupV2::watch_paths_below()
+{
+    std::vector<WatchPath> watches;
+    watched_below_.clear();
+    auto all = walk(*this, watched_below_);
+    if (!all)
+        return watches;
+    for (const auto &cgroup : watched_below_) {
+        const auto &v2 = static_cast<const CgroupV2 &>(*cgroup);
+        const std::string self = "/proc/self/fd/" + std::to_string(v2.directory_.get());
+        watches.push_back({self + "/" + kEvents, ""});
     }
     return watches;
 }

@@ -35,6 +35,7 @@ class CgroupV2 final : public Cgroup
     std::optional<std::uint64_t> total_freeze_ns() override;
     Result<int> notify_fd() override;
     [[nodiscard]] std::vector<WatchPath> watch_paths() const override;
+    std::vector<WatchPath> watch_paths_below() override;
 
   private:
     CgroupV2(UniqueFd directory, std::string path, std::uint64_t id,
@@ -43,8 +44,11 @@ class CgroupV2 final : public Cgroup
     {
     }
 
+    Status look_below(Reading &reading);
+
     UniqueFd directory_;
     UniqueFd events_; // opened by notify_fd()
+    std::vector<std::unique_ptr<Cgroup>> watched_below_;
     std::string path_;
     std::uint64_t id_;
     std::optional<std::uint32_t> level_;

@@ -34,6 +34,20 @@ void add_tasks(CgroupStatus &status, const std::vector<fz_task_row> &rows, bool 
     status.entries = std::move(entries);
 }
 
+// Whether a task of one of these cgroups is not frozen.
+bool runs_in(const std::map<std::uint64_t, std::vector<fz_task_row>> &rows,
+             const std::vector<std::uint64_t> &ids)
+{
+    return std::any_of(ids.begin(), ids.end(), [&](std::uint64_t id) {
+        const auto own = rows.find(id);
+        if (own == rows.end())
+            return false;
+        const auto entries = Account().reconcile(own->second, 0).tasks;
+        return std::any_of(entries.begin(), entries.end(),
+                           [](const TaskEntry &task) { return !task.frozen; });
+    });
+}
+
 } // namespace
 
 Result<Freezer> Freezer::open(const Config &config)
@@ -117,7 +131,12 @@ Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, boo
     };
 
     std::vector<CgroupStatus> out;
-    std::vector<Cgroup *> shown; // beside `out`
+    struct Shown {
+        Cgroup *cgroup;
+        Reading reading;
+        bool by_ancestor;
+    };
+    std::vector<Shown> shown; // beside `out`
     for (Cgroup *const cgroup : *all) {
         auto reading = cgroup->read();
         if (!reading) {
@@ -145,7 +164,7 @@ Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, boo
         else if (status.state == State::kThawed)
             status.frozen_tasks = 0;
         out.push_back(std::move(status));
-        shown.push_back(cgroup);
+        shown.push_back({cgroup, std::move(*reading), by_ancestor});
     }
 
     // How far an unfinished freeze has come, and since when, only the task iterator tells.
@@ -160,8 +179,13 @@ Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, boo
         CgroupStatus &status = out[i];
         if (!rows) {
             if (tasks)
-                status.entries = own_tasks_from_proc(*shown[i]);
+                status.entries = own_tasks_from_proc(*shown[i].cgroup);
             continue;
+        }
+        Reading &reading = shown[i].reading;
+        if (reading.frozen && runs_in(*rows, reading.undecided)) {
+            reading.frozen = false;
+            status.state = state_of(reading, shown[i].by_ancestor);
         }
         const auto own = rows->find(status.id);
         add_tasks(status, own != rows->end() ? own->second : std::vector<fz_task_row>(), tasks);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "user/duration.h"
@@ -21,6 +22,7 @@ constexpr std::uint64_t kRingToken = 1ULL << 40;
 constexpr std::uint64_t kInterruptToken = kRingToken + 1;
 
 constexpr int kShortWaitMs = 20;
+constexpr int kRereadMaxMs = 100;
 
 } // namespace
 
@@ -53,18 +55,19 @@ Result<std::vector<TargetReport>> Operation::run()
     auto set = WaitSet::open();
     if (!set)
         return std::move(set).error();
+    set_ = &*set;
     start_ns_ = now_ns();
     if (auto armed = arm(*set); !armed) {
         disarm();
         return std::move(armed).error();
     }
     for (Job &job : jobs_) {
-        auto reading = job.cgroup->read();
+        auto reading = read_confirmed(job);
         if (!reading) {
             fail_or_gone(job, reading.error());
             continue;
         }
-        job.before = *reading;
+        job.before = std::move(*reading);
     }
     for (Job &job : jobs_) {
         if (job.settled)
@@ -156,10 +159,16 @@ Status Operation::sleep_until_settled(WaitSet &set)
         // Ending an inotify group costs some 10 ms, more than most freezes take. The tracker sees
         // foreign requests and removals; inotify, which also sees writes that change nothing, joins
         // when the wait turns out to be a long one.
-        auto wakes = watching_files_ ? set.wait() : set.wait_at_most(kShortWaitMs);
+        auto wakes = reread_ms_ != 0   ? set.wait_at_most(reread_ms_)
+                     : watching_files_ ? set.wait()
+                                       : set.wait_at_most(kShortWaitMs);
         if (!wakes)
             return std::move(wakes).error();
-        if (wakes->empty() && !watching_files_) {
+        if (wakes->empty() && reread_ms_ != 0) {
+            reread_ms_ = std::min(reread_ms_ * 2, kRereadMaxMs);
+            for (Job &job : jobs_)
+                touch(job, VerdictSource::kReread);
+        } else if (wakes->empty() && !watching_files_) {
             watch_files(set);
             for (Job &job : jobs_)
                 touch(job, VerdictSource::kInotify); // what happened before the watch
@@ -225,11 +234,46 @@ void Operation::look(Job &job)
 {
     if (job.settled)
         return;
-    auto reading = job.cgroup->read();
+    auto reading = read_confirmed(job);
+    if (reading && reading->flagged && !reading->frozen && !job.watching_below) {
+        watch_below(job);
+        reading = read_confirmed(job); // what happened before the watch
+    }
     if (!reading)
         fail_or_gone(job, reading.error());
     else
         judge(job, *reading);
+}
+
+Result<Reading> Operation::read_confirmed(Job &job)
+{
+    auto reading = job.cgroup->read();
+    if (!reading || !reading->frozen || reading->undecided.empty())
+        return reading;
+    const std::set<std::uint64_t> undecided(reading->undecided.begin(), reading->undecided.end());
+    const auto runs = [&](const TaskEntry &task) {
+        return !task.frozen && undecided.contains(task.cgroup_id);
+    };
+    const auto rows = snapshot();
+    const auto tasks =
+        rows ? job.account.reconcile(*rows, job.slot).tasks : tasks_from_proc(*job.cgroup);
+    reading->frozen = std::none_of(tasks.begin(), tasks.end(), runs);
+    return reading;
+}
+
+void Operation::watch_below(Job &job)
+{
+    job.watching_below = true;
+    if (Tracker *const bpf = tracker()) {
+        bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_BELOW | FZ_WAKE_TASKS);
+        (void)bpf->watch_moves(true); // refused: a task that leaves is seen with the next event
+        return;
+    }
+    for (const WatchPath &path : job.cgroup->watch_paths_below())
+        (void)set_->watch(path, job.slot);
+    // Of single tasks nothing tells without BPF.
+    if (reread_ms_ == 0)
+        reread_ms_ = 1;
 }
 
 void Operation::too_late(Job &job, Outcome outcome)
@@ -278,11 +322,18 @@ void Operation::drain()
 {
     if (Tracker *const bpf = tracker()) {
         bpf->drain([&](const fz_event &event) {
+            if (event.kind == FZ_EV_MOVED) {
+                for (Job &job : jobs_) {
+                    if (job.watching_below && !job.settled)
+                        touch(job, VerdictSource::kRingBuffer);
+                }
+                return;
+            }
             if (event.target >= jobs_.size())
                 return;
             Job &job = jobs_[event.target];
             job.account.apply(event);
-            if (!job.settled && event.kind < FZ_EV_ARRIVED)
+            if (!job.settled && (event.kind < FZ_EV_ARRIVED || job.watching_below))
                 touch(job, VerdictSource::kRingBuffer);
         });
     }
@@ -344,7 +395,7 @@ void Operation::fill_reports()
     for (Job &job : jobs_) {
         TargetReport &report = job.report;
         if (report.outcome != Outcome::kNoSuchCgroup && !report.removed) {
-            if (auto reading = job.cgroup->read()) {
+            if (auto reading = read_confirmed(job)) {
                 auto ancestor = job.cgroup->freezing_ancestor();
                 const bool held = ancestor && *ancestor;
                 report.state = state_of(*reading, held);
@@ -412,6 +463,7 @@ void Operation::disarm()
     if (Tracker *const bpf = tracker()) {
         for (Job &job : jobs_)
             bpf->unwatch(job.slot);
+        (void)bpf->watch_moves(false);
     }
 }
 

@@ -46,6 +46,7 @@ class Operation
         std::uint64_t begin_ns = 0; // just before the request was written
         bool settled = false;
         bool foreign_write = false;           // somebody else wrote a control file since begin()
+        bool watching_below = false;          // the cgroup's own notifications are not enough
         std::optional<VerdictSource> touched; // by what, since the last look
     };
 
@@ -56,7 +57,7 @@ class Operation
     [[nodiscard]] virtual std::uint32_t wake_mask() const = 0;
     // Makes the request. May settle the job.
     virtual void begin(Job &job) = 0;
-    // Settles the job if the reading decides it.
+    // Settles the job if the reading, in which `frozen` was confirmed, decides it.
     virtual void judge(Job &job, const Reading &reading) = 0;
     // Time is up, or the caller interrupts, and the job is not settled: do what was asked for that
     // case and settle it with `outcome`.
@@ -69,6 +70,9 @@ class Operation
     // Ends a job. The time counts until `at_ns`; 0: now.
     void settle(Job &job, Outcome outcome, std::uint64_t at_ns = 0);
     void fail(Job &job, Error error, std::optional<Actor> actor = std::nullopt);
+    // The kernel's files at this moment, with what they leave undecided looked up in the tasks
+    // themselves.
+    Result<Reading> read_confirmed(Job &job);
     // Fails, or calls gone() when that is what the error says.
     void fail_or_gone(Job &job, const Error &error);
 
@@ -93,6 +97,8 @@ class Operation
     Status arm(WaitSet &set);
     // inotify on the control files; see sleep_until_settled() for when.
     void watch_files(WaitSet &set);
+    // From now on changes below the cgroup, and of single tasks, wake as well.
+    void watch_below(Job &job);
     // The job's state may have changed: it is to be looked at.
     void touch(Job &job, VerdictSource source);
     void look_at_touched();
@@ -104,8 +110,10 @@ class Operation
     void fill_entries();
     void disarm();
 
+    WaitSet *set_ = nullptr;             // during run()
     std::vector<std::uint32_t> touched_; // slots
     bool watching_files_ = false;
+    int reread_ms_ = 0; // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
 };

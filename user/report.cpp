@@ -85,6 +85,8 @@ const char *to_string(VerdictSource source)
         return "cgroup.events";
     case VerdictSource::kInotify:
         return "inotify";
+    case VerdictSource::kReread:
+        return "reread";
     case VerdictSource::kDeadline:
         return "deadline";
     }

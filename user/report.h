@@ -74,6 +74,7 @@ enum class VerdictSource {
     kRingBuffer, // a BPF event
     kEventsFile, // POLLPRI on the notification file
     kInotify,
+    kReread,   // a look after some time, where nothing notifies
     kDeadline, // found only when time was up
 };
 const char *to_string(VerdictSource source);

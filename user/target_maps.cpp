@@ -15,7 +15,7 @@ Status TargetMaps::watch(std::uint32_t slot, const Cgroup &cgroup)
         return Error::from_errno(-rc, "watch " + cgroup.path());
     entries_[slot] = Entry{key.id, key.hierarchy, cgroup.level()};
     if (++levels_[cgroup.level()] == 1)
-        return publish_levels();
+        return publish();
     return {};
 }
 
@@ -32,12 +32,21 @@ void TargetMaps::unwatch(std::uint32_t slot)
         return;
     levels_.erase(level);
     // A level too many only costs a lookup.
-    (void)publish_levels();
+    (void)publish();
 }
 
-Status TargetMaps::publish_levels()
+Status TargetMaps::watch_moves(bool on)
+{
+    if (watch_moves_ == on)
+        return {};
+    watch_moves_ = on;
+    return publish();
+}
+
+Status TargetMaps::publish()
 {
     fz_config config{};
+    config.watch_moves = watch_moves_;
     const bool all = levels_.contains(std::nullopt) || levels_.size() > FZ_LEVELS_MAX;
     if (all) {
         // An unknown level may be any; the tree is rarely deeper than this (cgroup.max.depth).
@@ -49,7 +58,7 @@ Status TargetMaps::publish_levels()
     }
     const std::uint32_t zero = 0;
     if (const int rc = bpf_map_update_elem(config_fd_, &zero, &config, BPF_ANY); rc != 0)
-        return Error::from_errno(-rc, "publish the depths to watch");
+        return Error::from_errno(-rc, "configure the BPF programs");
     return {};
 }
 

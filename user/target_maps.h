@@ -23,6 +23,8 @@ class TargetMaps
     // Gives the cgroup the slot. A cgroup has one slot at most.
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
+    // Whether FZ_EV_MOVED is sent.
+    Status watch_moves(bool on);
 
     [[nodiscard]] int config_fd() const { return config_fd_; }
     [[nodiscard]] int index_fd() const { return index_fd_; }
@@ -33,8 +35,9 @@ class TargetMaps
         std::uint32_t hierarchy;
         std::optional<std::uint32_t> level;
     };
-    Status publish_levels();
+    Status publish();
 
+    bool watch_moves_ = false;
     int config_fd_ = -1;
     int index_fd_ = -1;
     std::map<std::uint32_t, Entry> entries_; // by slot

@@ -155,6 +155,11 @@ void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
     __atomic_store_n(&impl_->targets[slot].wake, mask, __ATOMIC_RELAXED);
 }
 
+Status Tracker::watch_moves(bool on)
+{
+    return impl_->maps.watch_moves(on);
+}
+
 int Tracker::event_fd() const
 {
     return ring_buffer__epoll_fd(impl_->ring.get());

@@ -52,6 +52,9 @@ class Tracker
     void unwatch(std::uint32_t slot);
     // Which events (FZ_WAKE_*) make event_fd() readable at once.
     void set_wake(std::uint32_t slot, std::uint32_t mask);
+    // Whether every task that is moved between cgroups, anywhere, makes an event (FZ_EV_MOVED) that
+    // wakes. Off at first.
+    Status watch_moves(bool on);
 
     // Readable (EPOLLIN) when events wait that were worth a wake-up.
     [[nodiscard]] int event_fd() const;
