@@ -59,7 +59,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all demo test install clean deps help lint asan vm-payload FORCE
+.PHONY: all demo test install clean deps help lint asan man vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -154,8 +154,20 @@ asan:  ## the unit tests under AddressSanitizer and UBSan
 
 # ---- install -------------------------------------------------------------------------------------
 
-install: $(O)/freezerctl  ## to $(DESTDIR)$(PREFIX)/bin
+MAN_PAGES = $(patsubst docs/%.md,$(O)/man/%.1,$(wildcard docs/freezerctl*.md))
+
+man: $(MAN_PAGES)  ## the manual pages, from docs/
+
+# The page's own title and the marks of a web page go; the names of other pages stay.
+$(O)/man/%.1: docs/%.md
+	$(Q)mkdir -p $(@D)
+	$(call msg,MAN,$@)sed -e '/^<!--/d' -e '/^# /d' -e 's/^## /# /' -e 's/\[\([^]]*\)\]([^)]*)/\1/g' $< | \
+		lowdown -s -Tman -M title=$* -M section=1 -M source=freezerctl -o $@
+
+install: $(O)/freezerctl man  ## the command and its manual, to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(O)/freezerctl $(DESTDIR)$(PREFIX)/bin/freezerctl
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
 
 clean:  ## remove what was built
 	rm -rf $(O)

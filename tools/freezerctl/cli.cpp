@@ -18,6 +18,13 @@ int Cli::run() const
     return chosen != verbs_.end() ? chosen->second() : kUsage;
 }
 
+void add_verbs(Cli &cli)
+{
+    add_operation_verbs(cli);
+    add_status_verb(cli);
+    add_doctor_verb(cli);
+}
+
 void add_target_options(CLI::App &verb, TargetArguments &targets, bool required)
 {
     verb.add_option("CGROUP", targets.cgroups,

@@ -47,9 +47,11 @@ class Cli
     std::vector<std::pair<CLI::App *, std::function<int()>>> verbs_;
 };
 
-// The verbs, in the order of --help.
+// Every verb, in the order of --help; one function for each file.
+void add_verbs(Cli &cli);
 void add_operation_verbs(Cli &cli); // freeze, thaw, kill, wait
 void add_status_verb(Cli &cli);
+void add_doctor_verb(Cli &cli);
 
 // Which cgroups are meant.
 struct TargetArguments {

@@ -151,6 +151,34 @@ std::string to_json(const freezer::CgroupStatus &status)
     return dump(object);
 }
 
+std::string to_json(const freezer::Diagnosis &diagnosis)
+{
+    const freezer::SelfTest &test = diagnosis.self_test;
+    Json features = Json::array();
+    for (const freezer::Feature &feature : diagnosis.features)
+        features.push_back({{"name", feature.name},
+                            {"state", to_string(feature.state)},
+                            {"essential", feature.essential},
+                            {"detail", feature.detail},
+                            {"needed_by", feature.needed_by},
+                            {"advice", feature.advice}});
+    return dump(Json{{"schema", kSchema},
+                     {"verb", "doctor"},
+                     {"able", diagnosis.able()},
+                     {"kernel", diagnosis.kernel},
+                     {"architecture", diagnosis.architecture},
+                     {"cgroup_mode", diagnosis.cgroup_mode},
+                     {"mounts", diagnosis.mounts},
+                     {"features", std::move(features)},
+                     {"self_test",
+                      {{"passed", test.passed},
+                       {"error", test.passed ? Json(nullptr) : Json(test.error)},
+                       {"tracking", test.tracking},
+                       {"load_ns", test.load_ns},
+                       {"freeze_ns", test.freeze_ns},
+                       {"thaw_ns", test.thaw_ns}}}});
+}
+
 std::string to_json(const std::string &target, const std::string &verb, const freezer::Error &error)
 {
     return dump(Json{{"schema", kSchema},

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "user/doctor.h"
 #include "user/freezer.h"
 #include "user/report.h"
 #include "user/result.h"
@@ -18,6 +19,7 @@ namespace freezerctl
 std::string to_json(const freezer::TargetReport &report,
                     const std::optional<freezer::Error> &tracking_error);
 std::string to_json(const freezer::CgroupStatus &status);
+std::string to_json(const freezer::Diagnosis &diagnosis);
 // A target that was refused before anything was done.
 std::string to_json(const std::string &target, const std::string &verb,
                     const freezer::Error &error);

@@ -25,8 +25,7 @@ int run(int argc, char **argv)
     });
 
     Cli cli(app);
-    add_operation_verbs(cli);
-    add_status_verb(cli);
+    add_verbs(cli);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {

@@ -327,4 +327,44 @@ std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::
     return out;
 }
 
+std::string describe(const freezer::Diagnosis &diagnosis)
+{
+    using State = freezer::Feature::State;
+    std::string out = diagnosis.able() ? "able: this machine can freeze, thaw and kill cgroups"
+                                       : "not able: this machine cannot freeze cgroups";
+    out += "\n  kernel   " + printable(diagnosis.kernel) + " " + diagnosis.architecture +
+           "\n  cgroups  " + diagnosis.cgroup_mode;
+    for (const std::string &mount : diagnosis.mounts)
+        out += ", " + printable(mount);
+    out += "\n\n";
+
+    std::vector<std::vector<std::string>> rows;
+    size_t tracepoints = 0;
+    for (const freezer::Feature &feature : diagnosis.features) {
+        // One line for all tracepoints that are there.
+        if (feature.name.starts_with("tracepoint:") && feature.state == State::kYes)
+            ++tracepoints;
+        else
+            rows.push_back({to_string(feature.state), feature.name, printable(feature.detail)});
+    }
+    rows.push_back({"yes", "tracepoints", count(tracepoints, "tracepoint")});
+    out += table(rows, "  ");
+
+    for (const freezer::Feature &feature : diagnosis.features) {
+        if (feature.state == State::kYes || feature.needed_by.starts_with("nothing"))
+            continue;
+        out += "\nwithout " + feature.name + " you lose " + feature.needed_by;
+        if (!feature.advice.empty())
+            out += "; " + printable(feature.advice);
+    }
+    const freezer::SelfTest &test = diagnosis.self_test;
+    out += "\nself-test: ";
+    if (test.passed)
+        out += "a task of its own frozen in " + format_duration(test.freeze_ns) + ", thawed in " +
+               format_duration(test.thaw_ns) + ", tracking: " + test.tracking;
+    else
+        out += "failed: " + printable(test.error);
+    return out + "\n";
+}
+
 } // namespace freezerctl

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "user/doctor.h"
 #include "user/freezer.h"
 #include "user/report.h"
 
@@ -27,6 +28,9 @@ std::string describe_trouble(const freezer::TargetReport &report);
 
 // A table with one row for each cgroup. `now_ns` as of now_ns().
 std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::uint64_t now_ns);
+
+// A screenful: what is there, what is missing and what to do about it, the self-test.
+std::string describe(const freezer::Diagnosis &diagnosis);
 
 } // namespace freezerctl
 
