@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "tests/support/command.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+
+#include "tests/support/scratch.h"
+
+namespace test
+{
+namespace
+{
+
+constexpr int kPatienceMs = 60'000;
+
+std::string binary()
+{
+    const char *const path = std::getenv("FREEZERCTL");
+    return path ? path : "build/freezerctl";
+}
+
+// The number of the system call that the process sleeps in; -1: it runs, or is gone.
+long sleeping_in(pid_t pid)
+{
+    std::istringstream text(read_file("/proc/" + std::to_string(pid) + "/syscall"));
+    long number = -1;
+    text >> number;
+    return text ? number : -1;
+}
+
+bool is_epoll_wait(long number)
+{
+#ifdef SYS_epoll_wait
+    if (number == SYS_epoll_wait)
+        return true;
+#endif
+#ifdef SYS_epoll_pwait2
+    if (number == SYS_epoll_pwait2)
+        return true;
+#endif
+    return number == SYS_epoll_pwait;
+}
+
+} // namespace
+
+Command::Command(const std::vector<std::string> &arguments, void (*before)())
+{
+    std::string program = binary();
+    std::vector<std::string> words{program};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char *> argv;
+    for (std::string &word : words)
+        argv.push_back(word.data());
+    argv.push_back(nullptr);
+
+    std::array<int, 2> out{};
+    std::array<int, 2> err{};
+    if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0)
+        throw std::runtime_error("pipe2");
+    pid_ = ::fork();
+    if (pid_ < 0)
+        throw std::runtime_error("fork");
+    if (pid_ == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const int null = ::open("/dev/null", O_RDONLY);
+        ::dup2(null, STDIN_FILENO);
+        ::dup2(out[1], STDOUT_FILENO);
+        ::dup2(err[1], STDERR_FILENO);
+        if (before)
+            before();
+        ::execv(argv[0], argv.data());
+        ::_exit(127);
+    }
+    ::close(out[1]);
+    ::close(err[1]);
+    out_ = out[0];
+    err_ = err[0];
+}
+
+Command::~Command()
+{
+    if (pid_ > 0) {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    for (const int fd : {out_, err_}) {
+        if (fd >= 0)
+            ::close(fd);
+    }
+}
+
+void Command::signal(int number) const
+{
+    ::kill(pid_, number);
+}
+
+bool Command::wait_until_it_waits()
+{
+    siginfo_t info{};
+    return eventually([&] {
+               return is_epoll_wait(sleeping_in(pid_)) ||
+                      (::waitid(P_PID, static_cast<id_t>(pid_), &info,
+                                WEXITED | WNOHANG | WNOWAIT) == 0 &&
+                       info.si_pid == pid_);
+           }) &&
+           info.si_pid != pid_;
+}
+
+Ran Command::finish()
+{
+    Ran ran;
+    std::array<pollfd, 2> fds{{{out_, POLLIN, 0}, {err_, POLLIN, 0}}};
+    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+        const int ready = ::poll(fds.data(), fds.size(), kPatienceMs);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0) {
+            ADD_FAILURE() << "the command did not end";
+            ::kill(pid_, SIGKILL);
+            break;
+        }
+        for (size_t i = 0; i < fds.size(); ++i) {
+            if (!fds[i].revents)
+                continue;
+            std::array<char, 4096> buffer{};
+            const ssize_t n = ::read(fds[i].fd, buffer.data(), buffer.size());
+            if (n > 0)
+                (i == 0 ? ran.out : ran.err).append(buffer.data(), static_cast<size_t>(n));
+            else
+                fds[i].fd = -1;
+        }
+    }
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+    ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return ran;
+}
+
+Ran run(const std::string &arguments)
+{
+    std::istringstream text(arguments);
+    std::vector<std::string> words;
+    for (std::string word; text >> word;)
+        words.push_back(word);
+    return run(words);
+}
+
+Ran run(const std::vector<std::string> &arguments)
+{
+    return Command(arguments).finish();
+}
+
+} // namespace test
