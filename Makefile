@@ -6,6 +6,7 @@
 
 O             ?= build
 PREFIX        ?= /usr/local
+VERSION       := 0.1.0
 DESTDIR       ?=
 ARCH          ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS_COMPILE ?=
@@ -33,7 +34,8 @@ CXXFLAGS ?= -O2 -g
 sysroot_include = $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
 sysroot_lib     = $(if $(SYSROOT),-L$(firstword $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu*)))
 # -MD, not -MMD: the skeletons count as system headers, so that no checker looks into them.
-ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) -I. -isystem $(O) $(sysroot_include) -MD -MP
+DEFINES      = -DFREEZERCTL_VERSION='"$(VERSION)"'
+ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) $(DEFINES) -I. -isystem $(O) $(sysroot_include) -MD -MP
 BPF_ENDIAN   = $(if $(filter s390x,$(ARCH)),bpfeb,bpfel)
 BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-parameter \
 	       -I. $(sysroot_include) -MMD -MP
@@ -86,8 +88,8 @@ test: deps  ## build and run every test
 # Rebuilds what was built with other flags.
 $(O)/flags: FORCE
 	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(CXX) $(ALL_CXXFLAGS) $(BPF_FLAGS) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || \
-		echo '$(CXX) $(ALL_CXXFLAGS) $(BPF_FLAGS) $(LDFLAGS) $(LIBS)' > $@
+	$(Q)echo '$(subst ','\'',$(CXX) $(ALL_CXXFLAGS) $(BPF_FLAGS) $(LDFLAGS) $(LIBS))' > $@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(O)/%.bpf.o: bpf/%.bpf.c $(O)/flags
 	$(call msg,BPF,$@)$(CLANG) $(BPF_FLAGS) -c $< -o $@
@@ -143,7 +145,7 @@ lint: $(LINT_STAMPS)  ## clang-format and clang-tidy, findings are errors
 $(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy tests/.clang-tidy
 	$(Q)mkdir -p $(@D)
 	$(call msg,TIDY,$<)clang-tidy --quiet --warnings-as-errors='*' $< -- \
-		-std=c++20 -I. -isystem $(O) $(WARNINGS) 2>$@.log || { cat $@.log; exit 1; }; \
+		-std=c++20 -I. -isystem $(O) $(WARNINGS) $(DEFINES) 2>$@.log || { cat $@.log; exit 1; }; \
 		rm -f $@.log; touch $@
 
 asan:  ## the unit tests under AddressSanitizer and UBSan

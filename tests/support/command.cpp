@@ -55,12 +55,13 @@ bool is_epoll_wait(long number)
 
 } // namespace
 
-Command::Command(const std::vector<std::string> &arguments, void (*before)())
+Command::Command(const std::vector<std::string> &arguments, const std::function<void()> &before)
 {
     std::string program = binary();
     std::vector<std::string> words{program};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char *> argv;
+    argv.reserve(words.size() + 1);
     for (std::string &word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);

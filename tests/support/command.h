@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ class Command
 {
   public:
     // `before` runs in the child just before exec: limits, namespaces, ids, directories.
-    explicit Command(const std::vector<std::string> &arguments, void (*before)() = nullptr);
+    explicit Command(const std::vector<std::string> &arguments,
+                     const std::function<void()> &before = {});
     Command(const Command &) = delete;
     Command &operator=(const Command &) = delete;
     // Kills it if it still runs.

@@ -17,6 +17,7 @@ int run(int argc, char **argv)
 {
     CLI::App app{"Freeze, thaw and kill cgroups, and know that it is done.", "freezerctl"};
     app.require_subcommand(1);
+    app.set_version_flag("--version", "freezerctl " FREEZERCTL_VERSION);
     app.failure_message([](const CLI::App *self, const CLI::Error &error) {
         std::string name = "freezerctl";
         for (const CLI::App *verb : self->get_subcommands())
