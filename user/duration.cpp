@@ -52,7 +52,8 @@ Result<std::optional<std::uint64_t>> parse_timeout(std::string_view text)
         if (unit.name != suffix)
             continue;
         const double ns = number * unit.ns;
-        if (ns > static_cast<double>(std::numeric_limits<std::int64_t>::max() / 2))
+        constexpr std::int64_t kLongest = std::numeric_limits<std::int64_t>::max() / 2;
+        if (ns > static_cast<double>(kLongest))
             return malformed();
         return std::optional(static_cast<std::uint64_t>(ns));
     }
