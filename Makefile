@@ -7,6 +7,7 @@
 O             ?= build
 PREFIX        ?= /usr/local
 VERSION       := 0.1.0
+NPROC         := $(shell nproc)
 DESTDIR       ?=
 ARCH          ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS_COMPILE ?=
@@ -61,7 +62,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all demo test install clean deps help lint asan man vm-payload FORCE
+.PHONY: all everything demo test install clean deps help lint asan man vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -75,12 +76,14 @@ help:  ## this list
 deps:  ## install what the build and the tests need, from Debian's packages
 	$(Q)tools/install-deps.sh
 
+everything: $(PROGRAMS) $(TEST_BINS)  ## the command and all tests
+
 demo: deps  ## freeze, show, thaw and kill real tasks in a scratch cgroup
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) all
 	$(Q)tools/demo.sh $(O)
 
 test: deps  ## build and run every test
-	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TEST_BINS)
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) everything
 	$(Q)tests/run.sh $(O)
 
 # ---- build ---------------------------------------------------------------------------------------
