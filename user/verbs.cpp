@@ -305,16 +305,14 @@ class KillOperation final : public Operation
     {
         unfreeze(job);
         if (options_.remove) {
-            if (auto removed = remove_tree(*job.cgroup); removed) {
-                job.report.removed = true;
-            } else if (removed.error().sys_errno == EBUSY) {
+            auto removed = remove_tree(*job.cgroup);
+            if (!removed && removed.error().sys_errno == EBUSY)
                 return; // somebody put a task in again: an event follows
-            } else if (removed.error().kind != ErrorKind::kNoSuchCgroup) {
+            if (!removed && removed.error().kind != ErrorKind::kNoSuchCgroup) {
                 fail(job, removed.error());
                 return;
-            } else {
-                job.report.removed = true;
             }
+            job.report.removed = true;
         }
         settle(job, Outcome::kReached, at_ns);
     }
