@@ -82,6 +82,9 @@ class Cgroup
     virtual Result<std::vector<std::unique_ptr<Cgroup>>> children() = 0;
     // Ids of the tasks (threads) in this very cgroup, in this process's pid namespace.
     virtual Result<std::vector<int>> own_tasks() = 0;
+    // Ids of the processes in this very cgroup whose first thread has ended and others have not:
+    // Cgroup::kill() misses those.
+    virtual Result<std::vector<int>> headless_processes() = 0;
     // How long it has been frozen or freezing in its life, where the kernel counts it (v2: 6.18).
     virtual std::optional<std::uint64_t> total_freeze_ns() = 0;
 

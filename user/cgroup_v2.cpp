@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "user/files.h"
@@ -16,8 +17,9 @@ namespace
 
 // Control files: Documentation/admin-guide/cgroup-v2.rst, "Core Interface Files".
 constexpr const char *kEvents = "cgroup.events";
-constexpr const char *kFreeze = "cgroup.freeze";        // 5.2
-constexpr const char *kKill = "cgroup.kill";            // 5.14
+constexpr const char *kFreeze = "cgroup.freeze"; // 5.2
+constexpr const char *kKill = "cgroup.kill";     // 5.14
+constexpr const char *kProcs = "cgroup.procs";
 constexpr const char *kStatLocal = "cgroup.stat.local"; // frozen_usec: 6.18
 constexpr const char *kThreads = "cgroup.threads";
 
@@ -196,16 +198,38 @@ Result<std::vector<std::unique_ptr<Cgroup>>> CgroupV2::children()
 
 Result<std::vector<int>> CgroupV2::own_tasks()
 {
-    auto text = read_file_at(directory_.get(), kThreads);
+    return read_ids(kThreads);
+}
+
+Result<std::vector<int>> CgroupV2::headless_processes()
+{
+    // cgroup.procs shows a process as long as one of its threads lives, cgroup.threads only what
+    // lives (css_task_iter_advance() in kernel/cgroup/cgroup.c).
+    auto processes = read_ids(kProcs);
+    if (!processes && processes.error().sys_errno == EOPNOTSUPP)
+        return own_tasks(); // threaded: its processes are not told, so any may be one
+    auto threads = read_ids(kThreads);
+    if (!processes || !threads)
+        return processes ? std::move(threads) : std::move(processes);
+    std::sort(threads->begin(), threads->end());
+    std::erase_if(*processes, [&](int process) {
+        return std::binary_search(threads->begin(), threads->end(), process);
+    });
+    return processes;
+}
+
+Result<std::vector<int>> CgroupV2::read_ids(const char *file)
+{
+    auto text = read_file_at(directory_.get(), file);
     if (!text)
         return std::move(text).error();
-    std::vector<int> tasks;
+    std::vector<int> ids;
     for (const std::string_view line : split_lines(*text)) {
         // 0 stands for a task of another pid namespace.
-        if (const auto tid = parse_number(line); tid && *tid != 0)
-            tasks.push_back(static_cast<int>(*tid));
+        if (const auto id = parse_number(line); id && *id != 0)
+            ids.push_back(static_cast<int>(*id));
     }
-    return tasks;
+    return ids;
 }
 
 std::optional<std::uint64_t> CgroupV2::total_freeze_ns()

@@ -32,12 +32,14 @@ class CgroupV2 final : public Cgroup
     Result<std::optional<std::string>> freezing_ancestor() override;
     Result<std::vector<std::unique_ptr<Cgroup>>> children() override;
     Result<std::vector<int>> own_tasks() override;
+    Result<std::vector<int>> headless_processes() override;
     std::optional<std::uint64_t> total_freeze_ns() override;
     Result<int> notify_fd() override;
     [[nodiscard]] std::vector<WatchPath> watch_paths() const override;
     std::vector<WatchPath> watch_paths_below() override;
 
   private:
+    Result<std::vector<int>> read_ids(const char *file);
     CgroupV2(UniqueFd directory, std::string path, std::uint64_t id,
              std::optional<std::uint32_t> level)
         : directory_(std::move(directory)), path_(std::move(path)), id_(id), level_(level)

@@ -286,7 +286,12 @@ class KillOperation final : public Operation
         if (!reading.populated)
             done(job, job.account.empty_ns());
         else if (by_signals_[job.slot])
-            signal_all(*job.cgroup);
+            signal(*job.cgroup, &Cgroup::own_tasks);
+        else
+            // cgroup.kill signals each process's first thread alone, which passes it on to the
+            // others, but not when it has ended before (__cgroup_kill() in kernel/cgroup/cgroup.c;
+            // complete_signal() in kernel/signal.c; seen on 6.18).
+            signal(*job.cgroup, &Cgroup::headless_processes);
     }
 
     void gone(Job &job) override
@@ -328,14 +333,14 @@ class KillOperation final : public Operation
     }
 
     // SIGKILL takes effect on a v2-frozen task at once (kernel/signal.c), so the freeze can stay.
-    static void signal_all(Cgroup &top)
+    static void signal(Cgroup &top, Result<std::vector<int>> (Cgroup::*victims)())
     {
         std::vector<std::unique_ptr<Cgroup>> storage;
         auto all = walk(top, storage);
         if (!all)
             return;
         for (Cgroup *const cgroup : *all) {
-            auto tids = cgroup->own_tasks();
+            auto tids = (cgroup->*victims)();
             if (!tids)
                 continue;
             for (const int tid : *tids)
