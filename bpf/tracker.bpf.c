@@ -125,24 +125,33 @@ static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 }
 
 /*
- * Counts an arrival in one target, if it is the task's first since the request; returns whether.
+ * Counts an arrival in one target, if it is the task's first since the request; returns its time, or 0.
+ * That is never before the request, which may have come between the caller's reading of the clock and
+ * this: a record older than the request would let the task be counted again at its next switch.
  * `task` is an address; global for the verifier's sake, see fz_target_above().
  */
-__attribute__((noinline)) int credit_arrival(__u32 slot, __u64 task, __u64 cgroup_id, __u64 now,
-					     __u64 arrived_before)
+__attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgroup_id, __u64 now,
+					       __u64 arrived_before)
 {
 	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
 	struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &slot);
 
-	if (!target || !stats || !target->request_ns || arrived_before >= target->request_ns)
+	if (!target || !stats)
 		return 0;
+
+	__u64 request_ns = target->request_ns;
+
+	if (!request_ns || arrived_before >= request_ns)
+		return 0;
+	if (now < request_ns)
+		now = request_ns;
 	stats->arrived++;
 	stats->slowest_ns = now;
 	describe_task(&stats->slowest, (struct task_struct *)task);
 	if (fz_task_events || (target->wake & FZ_WAKE_TASKS))
 		send_event(FZ_EV_ARRIVED, slot, now, cgroup_id, 0, 0, (struct task_struct *)task,
 			   target->wake & FZ_WAKE_TASKS);
-	return 1;
+	return now;
 }
 
 /* The task has both bits of an arrival. */
@@ -160,15 +169,19 @@ static __always_inline void handle_arrival(struct task_struct *task)
 	__u64 arrived_before = record ? record->arrived_ns : 0;
 	__u64 address = fz_address(task);
 	__u64 now = bpf_ktime_get_ns();
-	int first = 0;
+	__u64 arrived = 0;
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count)
-		first |= credit_arrival(slot, address, cgroup_id, now, arrived_before);
-	if (!first)
+	fz_for_each_target_slot(slot, cgrp, level, level_count) {
+		__u64 credited = credit_arrival(slot, address, cgroup_id, now, arrived_before);
+
+		if (credited > arrived)
+			arrived = credited;
+	}
+	if (!arrived)
 		return;
 	record = fz_record_make(task);
 	if (record)
-		record->arrived_ns = now;
+		record->arrived_ns = arrived;
 	else
 		count_drop(FZ_DROP_RECORD);
 }

@@ -54,9 +54,7 @@ void Account::apply(const fz_event &event)
     const bool foreign = !(event.flags & FZ_EVF_OWN);
     switch (event.kind) {
     case FZ_EV_FREEZE:
-        request_ns_ = event.time_ns;
-        frozen_ns_ = 0;
-        arrivals_.clear(); // a new generation
+        begin_generation(event.time_ns);
         if (foreign)
             foreign_freeze_ = actor_of(event);
         break;
@@ -92,10 +90,31 @@ void Account::apply(const fz_event &event)
     }
 }
 
+void Account::begin_generation(std::uint64_t request_ns)
+{
+    request_ns_ = request_ns;
+    frozen_ns_ = 0;
+    confirmed_ns_ = 0;
+    // Not all: an arrival on another CPU may have found its place in the ring buffer before the
+    // request that it answers.
+    std::erase_if(arrivals_, [&](const auto &entry) { return entry.second.at_ns < request_ns; });
+}
+
+void Account::note_target(const fz_target &target)
+{
+    if (target.request_ns > request_ns_)
+        begin_generation(target.request_ns);
+    if (frozen_ns_ == 0 && request_ns_ != 0 && target.frozen_ns >= request_ns_)
+        frozen_ns_ = target.frozen_ns;
+}
+
 void Account::note_before(const std::vector<fz_task_row> &rows, std::uint32_t slot)
 {
+    // `frozen` alone is also the mark of a stopped, traced or vfork-waiting task in a cgroup that
+    // nobody froze: such a task may go on and freeze later like any other.
+    constexpr std::uint32_t kHeld = FZ_ROW_FROZEN | FZ_ROW_TRAP_FREEZE;
     for (const fz_task_row &row : rows) {
-        if (row.target == slot && (row.bits & FZ_ROW_FROZEN))
+        if (row.target == slot && (row.bits & kHeld) == kHeld)
             frozen_before_.emplace(row.task.tid, row.start_ns);
     }
 }
@@ -104,14 +123,16 @@ void Account::note_before(const std::vector<fz_task_row> &rows, std::uint32_t sl
 std::uint64_t Account::arrival_of(const fz_task_row &row) const
 {
     std::uint64_t at_ns = 0;
+    if (request_ns_ == 0)
+        return 0;
     if (const auto it = arrivals_.find(row.task.tid); it != arrivals_.end())
         at_ns = it->second.at_ns;
-    else if (request_ns_ != 0 && row.arrived_ns >= request_ns_)
+    else if (row.arrived_ns >= request_ns_)
         at_ns = row.arrived_ns; // its event was dropped or not asked for
     // A task is counted just before the switch that shows it, the last one before its cgroup's
     // completion: a later switch only means that its CPU took longer to get there.
-    if (frozen_ns_ != 0 && at_ns > frozen_ns_)
-        at_ns = frozen_ns_;
+    if (frozen_ns() != 0 && at_ns > frozen_ns())
+        at_ns = frozen_ns();
     return at_ns;
 }
 
@@ -145,9 +166,9 @@ Account::Reconciled Account::reconcile(const std::vector<fz_task_row> &rows,
             entry.after_ns = at_ns - request_ns_;
         } else if (frozen_before_.contains({row.task.tid, row.start_ns})) {
             entry.note = TaskEntry::Note::kBefore;
-        } else if (request_ns_ != 0 && frozen_ns_ != 0) {
+        } else if (request_ns_ != 0 && frozen_ns() != 0) {
             // Counted, but its switch is still to come on another CPU; or it migrated in.
-            entry.after_ns = frozen_ns_ - request_ns_;
+            entry.after_ns = frozen_ns() - request_ns_;
         } else {
             ++out.unexplained;
         }

@@ -2,6 +2,7 @@
 #ifndef FREEZERCTL_USER_ACCOUNT_H
 #define FREEZERCTL_USER_ACCOUNT_H
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -29,12 +30,19 @@ class Account
     [[nodiscard]] const std::optional<Actor> &remover() const { return remover_; }
     // The last request to freeze, whoever made it, and the completion after it; 0: none seen.
     [[nodiscard]] std::uint64_t request_ns() const { return request_ns_; }
-    [[nodiscard]] std::uint64_t frozen_ns() const { return frozen_ns_; }
+    [[nodiscard]] std::uint64_t frozen_ns() const { return std::max(frozen_ns_, confirmed_ns_); }
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
     // Distinct tasks that arrived since the request and have not exited.
     [[nodiscard]] size_t arrived() const { return arrivals_.size(); }
 
-    // A task snapshot from before the request: what is frozen in it makes no event at the freeze.
+    // What the kernel side keeps of the target itself, which stands in for events that were
+    // dropped.
+    void note_target(const fz_target &target);
+    // The target was found frozen at that time, where the kernel's own notification does not mean
+    // it: in a cgroup with tasks and children it comes too early, or more than once.
+    void note_confirmed(std::uint64_t at_ns) { confirmed_ns_ = at_ns; }
+    // A task snapshot from before the request: what the freezer holds in it makes no event at the
+    // freeze.
     void note_before(const std::vector<fz_task_row> &rows, std::uint32_t slot);
 
     // Joins the arrivals with a task snapshot of the target: one entry for each living task in it.
@@ -54,6 +62,7 @@ class Account
 
     std::uint64_t request_ns_ = 0;
     std::uint64_t frozen_ns_ = 0;
+    std::uint64_t confirmed_ns_ = 0;
     std::uint64_t empty_ns_ = 0;
     std::optional<Actor> foreign_freeze_;
     std::optional<Actor> foreign_thaw_;
@@ -62,6 +71,7 @@ class Account
     std::map<std::uint32_t, Arrival> arrivals_;                       // by tid
     std::set<std::pair<std::uint32_t, std::uint64_t>> frozen_before_; // tid and start time
 
+    void begin_generation(std::uint64_t request_ns);
     [[nodiscard]] std::uint64_t arrival_of(const fz_task_row &row) const;
 };
 

@@ -421,6 +421,9 @@ void Operation::fill_tracking(Job &job)
     report.dropped_events = bpf->dropped() - dropped_before_;
     report.complete = report.dropped_events == 0;
 
+    if (report.dropped_events != 0)
+        job.account.note_target(bpf->target(job.slot));
+
     const auto counts = bpf->counts(job.slot);
     if (!counts)
         return;

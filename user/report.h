@@ -35,7 +35,7 @@ struct TaskEntry {
         kStopped, // by a signal: frozen enough, stays stopped after a thaw
         kTraced,  // stopped by its tracer
         kVfork,   // waits for its vfork child
-        kBefore,  // was frozen already, with a cgroup below the target
+        kBefore,  // was frozen already, with the target or a cgroup below it
         kKernelThread,
         kZombie,
         kHeldByV1, // in the v1 freezer's refrigerator

@@ -173,6 +173,11 @@ void Tracker::drain(const std::function<void(const fz_event &)> &handler)
     impl_->handler = nullptr;
 }
 
+fz_target Tracker::target(std::uint32_t slot) const
+{
+    return slot < impl_->max_targets ? impl_->targets[slot] : fz_target{};
+}
+
 Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
 {
     std::vector<fz_stats> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));

@@ -61,6 +61,8 @@ class Tracker
     // Hands over every event that is there, in the order of the ring buffer; none blocks.
     void drain(const std::function<void(const fz_event &)> &handler);
 
+    // What is kept of the target itself: the times of its last request and completion.
+    [[nodiscard]] fz_target target(std::uint32_t slot) const;
     Result<TargetCounts> counts(std::uint32_t slot) const;
     // Events and records that found no room since open(), all kinds together.
     [[nodiscard]] std::uint64_t dropped() const;

@@ -40,14 +40,14 @@ class FreezeOperation final : public Operation
 
     void begin(Job &job) override
     {
+        if (options_.tasks) {
+            note_before(job);
+            job.begin_ns = now_ns();
+        }
         if (job.before.self_freezing && job.before.frozen) {
             job.report.already = true;
             settle(job, Outcome::kReached);
             return;
-        }
-        if (options_.tasks) {
-            note_before(job);
-            job.begin_ns = now_ns();
         }
         if (auto written = job.cgroup->request_freeze(true); !written) {
             fail_or_gone(job, written.error());
