@@ -20,6 +20,8 @@ namespace
 // Tokens in the wait set: slots count up from zero.
 constexpr std::uint64_t kRingToken = 1ULL << 40;
 constexpr std::uint64_t kInterruptToken = kRingToken + 1;
+// Plus a slot: a notification of a cgroup below the target, which is nobody's write.
+constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 
 constexpr int kShortWaitMs = 20;
 constexpr int kRereadMaxMs = 100;
@@ -181,6 +183,8 @@ Status Operation::sleep_until_settled(WaitSet &set)
                 over = Outcome::kInterrupted;
             } else if (wake.token == kRingToken) {
                 drain();
+            } else if (wake.token >= kBelowTokens) {
+                touch(jobs_[wake.token - kBelowTokens], VerdictSource::kInotify);
             } else {
                 const bool file = wake.source == WaitSet::Source::kDescriptor;
                 Job &job = jobs_[wake.token];
@@ -270,7 +274,7 @@ void Operation::watch_below(Job &job)
         return;
     }
     for (const WatchPath &path : job.cgroup->watch_paths_below())
-        (void)set_->watch(path, job.slot);
+        (void)set_->watch(path, kBelowTokens + job.slot);
     // Of single tasks nothing tells without BPF.
     if (reread_ms_ == 0)
         reread_ms_ = 1;

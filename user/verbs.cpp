@@ -69,6 +69,8 @@ class FreezeOperation final : public Operation
                      killer);
                 return;
             }
+            if (!reading.undecided.empty())
+                job.account.note_confirmed(now_ns());
             settle(job, Outcome::kReached, job.account.frozen_ns());
         }
     }
@@ -210,7 +212,9 @@ class WaitOperation final : public Operation
     {
         if (!holds(job, reading))
             return;
-        const Account &account = job.account;
+        Account &account = job.account;
+        if (goal_ == Goal::kFrozen && !reading.undecided.empty())
+            account.note_confirmed(now_ns());
         settle(job, Outcome::kReached,
                goal_ == Goal::kFrozen  ? account.frozen_ns()
                : goal_ == Goal::kEmpty ? account.empty_ns()
