@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -23,6 +24,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include "user/files.h"
 #include "user/mounts.h"
@@ -32,11 +34,14 @@ namespace test
 namespace
 {
 
+// Fails the running test (GoogleTest catches it), not the whole program.
 [[noreturn]] void die(const std::string &what)
 {
-    std::perror(what.c_str());
-    std::abort();
+    throw std::system_error(errno, std::generic_category(), what);
 }
+
+// Far beyond any real delay, on a slow emulated machine too.
+constexpr int kPatienceMs = 180'000;
 
 // Directories below `dir`, deepest first, and `dir` itself last.
 void collect(const std::string &dir, std::vector<std::string> &out)
@@ -48,7 +53,7 @@ void collect(const std::string &dir, std::vector<std::string> &out)
     if (!names)
         return;
     for (const std::string &name : *names)
-        collect(dir + "/" + name, out);
+        collect(std::string(dir).append("/").append(name), out);
     out.push_back(dir);
 }
 
@@ -68,7 +73,7 @@ const std::string &cgroup2_mount()
 
 bool eventually(const std::function<bool()> &condition)
 {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
     while (!condition()) {
         if (std::chrono::steady_clock::now() > deadline)
             return false;
@@ -133,14 +138,14 @@ Scratch::~Scratch()
     collect(dir(), dirs);
     for (const std::string &d : dirs)
         write_file(d + "/cgroup.freeze", "0");
-    const bool by_kernel = write_file(dir() + "/cgroup.kill", "1");
+    write_file(dir() + "/cgroup.kill", "1");
     eventually([&] {
-        if (!by_kernel) {
-            for (const std::string &d : dirs) {
-                std::istringstream tids(read_file(d + "/cgroup.threads"));
-                for (pid_t tid; tids >> tid;)
-                    ::syscall(SYS_tkill, tid, SIGKILL);
-            }
+        // Not only where there is no cgroup.kill: it misses a process whose first thread has ended
+        // (kernel/cgroup/cgroup.c, __cgroup_kill(), signals that thread alone).
+        for (const std::string &d : dirs) {
+            std::istringstream tids(read_file(d + "/cgroup.threads"));
+            for (pid_t tid; tids >> tid;)
+                ::syscall(SYS_tkill, tid, SIGKILL);
         }
         while (::waitpid(-1, nullptr, WNOHANG) > 0) {
         }
@@ -188,6 +193,25 @@ std::vector<pid_t> Scratch::threads(const std::string &below) const
     return out;
 }
 
+std::vector<std::string> Scratch::cgroups(const std::string &below) const
+{
+    std::vector<std::string> dirs;
+    collect(dir(below), dirs);
+    std::reverse(dirs.begin(), dirs.end());
+    return dirs;
+}
+
+std::vector<pid_t> Scratch::threads_of_tree(const std::string &below) const
+{
+    std::vector<pid_t> out;
+    for (const std::string &directory : cgroups(below)) {
+        std::istringstream text(read_file(directory + "/cgroup.threads"));
+        for (pid_t tid; text >> tid;)
+            out.push_back(tid);
+    }
+    return out;
+}
+
 void Scratch::mkdir(const std::string &below) const
 {
     for (size_t slash = 0; slash != std::string::npos;) {
@@ -211,14 +235,23 @@ pid_t Scratch::spawn(const std::function<void()> &body, const std::string &below
     int ready[2];
     if (::pipe2(ready, O_CLOEXEC) != 0)
         die("pipe2");
+    // In a frozen cgroup the child does not run: nothing is to be waited for then. Asked before,
+    // since its birth may make the answer "no" until it has reached the refrigerator.
+    const bool frozen = event("frozen", below) == 1;
     clone_args args{};
     args.flags = CLONE_INTO_CGROUP;
     args.exit_signal = SIGCHLD;
     args.cgroup = static_cast<__u64>(fd);
     const pid_t parent = ::getpid();
     const pid_t pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof(args)));
-    if (pid < 0)
+    if (pid < 0) {
+        const int error = errno;
+        ::close(fd);
+        ::close(ready[0]);
+        ::close(ready[1]);
+        errno = error;
         die("clone3");
+    }
     if (pid == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent)
@@ -227,19 +260,25 @@ pid_t Scratch::spawn(const std::function<void()> &body, const std::string &below
         sigemptyset(&none);
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
         ::close(ready[0]);
-        if (::write(ready[1], "", 1) != 1)
+        // Born frozen, it gets here when nobody listens any more.
+        if (!frozen && ::write(ready[1], "", 1) != 1)
             ::_exit(1);
         ::close(ready[1]);
-        body();
+        try {
+            body();
+        } catch (const std::exception &error) {
+            (void)std::fprintf(stderr, "a child of the test: %s\n", error.what());
+            ::_exit(1);
+        }
         ::_exit(0);
     }
     ::close(fd);
     ::close(ready[1]);
-    // In a frozen cgroup the child does not run; nothing is to be waited for then.
     char byte;
-    if (event("frozen", below) != 1 && ::read(ready[0], &byte, 1) != 1)
-        die("the child did not start");
+    const bool started = frozen || ::read(ready[0], &byte, 1) == 1;
     ::close(ready[0]);
+    if (!started)
+        die("the child did not start");
     return pid;
 }
 
@@ -256,6 +295,29 @@ pid_t Scratch::spawn_spinner(Counters &counters, size_t i, const std::string &be
                 counters[i].fetch_add(1, std::memory_order_relaxed);
         },
         below);
+}
+
+pid_t Scratch::spawn_napper(Counters &counters, size_t i, int milliseconds,
+                            const std::string &below)
+{
+    return spawn(
+        [&counters, i, milliseconds] {
+            for (;;) {
+                counters[i].fetch_add(1, std::memory_order_relaxed);
+                ::poll(nullptr, 0, milliseconds);
+            }
+        },
+        below);
+}
+
+size_t scaled(size_t n, size_t least)
+{
+    static const size_t percent = [] {
+        const char *const text = std::getenv("FREEZERCTL_TEST_SCALE");
+        const unsigned long value = text ? std::strtoul(text, nullptr, 10) : 100;
+        return value == 0 ? 100 : static_cast<size_t>(value);
+    }();
+    return std::max(n * percent / 100, least);
 }
 
 void sleep_for_ever()
@@ -297,8 +359,8 @@ pid_t Straggler::spawn(Scratch &scratch, const std::string &below)
     const pid_t pid = scratch.spawn(
         [this] {
             // A userfaultfd serves the memory of the process that made it: the child makes it and
-            // hands it to the parent.
-            const int uffd = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC));
+            // hands it to the parent. Blocking ones always poll as an error (fs/userfaultfd.c).
+            const int uffd = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
             uffdio_api api{};
             api.api = UFFD_API;
             uffdio_register range{};
@@ -337,12 +399,15 @@ pid_t Straggler::spawn(Scratch &scratch, const std::string &below)
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
-    if (::recvmsg(sockets_[0], &message, MSG_CMSG_CLOEXEC) != 1)
-        die("recvmsg");
+    // This process holds the other end too, so a child that dies is no end of file.
+    pollfd handed{sockets_[0], POLLIN, 0};
+    if (::poll(&handed, 1, kPatienceMs) != 1 ||
+        ::recvmsg(sockets_[0], &message, MSG_CMSG_CLOEXEC) != 1)
+        die("the straggler did not start");
     std::memcpy(&uffd_, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(uffd_));
     // Its fault is a message on the descriptor: then it is blocked.
     pollfd fault{uffd_, POLLIN, 0};
-    if (::poll(&fault, 1, 30000) != 1)
+    if (::poll(&fault, 1, kPatienceMs) != 1 || fault.revents != POLLIN)
         die("the straggler did not block");
     return pid;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// Real cgroups with real tasks for tests, gone afterwards whatever happens.
+// Real cgroups with real tasks for tests, gone afterwards whatever happens. What the kernel refuses
+// is thrown as std::system_error, which fails the test and none of the others.
 #ifndef FREEZERCTL_TESTS_SCRATCH_H
 #define FREEZERCTL_TESTS_SCRATCH_H
 
@@ -67,6 +68,10 @@ class Scratch
     [[nodiscard]] int event(const std::string &key, const std::string &below = "") const;
     [[nodiscard]] std::vector<pid_t> threads(const std::string &below = "") const;
 
+    // The cgroup and all below it, parents first, in the file system; and their tasks.
+    [[nodiscard]] std::vector<std::string> cgroups(const std::string &below = "") const;
+    [[nodiscard]] std::vector<pid_t> threads_of_tree(const std::string &below = "") const;
+
     // Makes "a/b" with its parents.
     void mkdir(const std::string &below) const;
     bool rmdir(const std::string &below) const;
@@ -78,17 +83,23 @@ class Scratch
     pid_t spawn_sleeper(const std::string &below = "");
     // A child that counts up slot `i` without ever sleeping.
     pid_t spawn_spinner(Counters &counters, size_t i, const std::string &below = "");
+    // A child that counts slot `i` up once in each such time and sleeps in between.
+    pid_t spawn_napper(Counters &counters, size_t i, int milliseconds,
+                       const std::string &below = "");
 
   private:
     std::string path_;
 };
 
+// How many of something big a test makes: `n`, or FREEZERCTL_TEST_SCALE percent of it for machines
+// that are slow, but not fewer than `least`.
+size_t scaled(size_t n, size_t least = 1);
+
 // In a child: sleeps until it is killed.
 [[noreturn]] void sleep_for_ever();
 
 // Blocks its caller in write(2) on a page that nobody serves (userfaultfd): a task that does not
-// reach the freezer until release(), and dies of SIGKILL all the same. To be made before the child
-// is spawned; block() is called in the child.
+// reach the freezer until release(), and dies of SIGKILL all the same.
 class Straggler
 {
   public:
