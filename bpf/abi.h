@@ -30,9 +30,24 @@ enum {
 	FZ_JOBCTL_TRAP_FREEZE = 1U << 23,
 	/* include/linux/sched.h */
 	FZ_PF_EXITING = 0x00000004,
+	FZ_PF_IO_WORKER = 0x00000010, /* since 5.12 (3bfe6106693b); kernel threads before */
 	FZ_PF_KTHREAD = 0x00200000,
 	/* include/linux/sched.h, since 6.1 (f5d39b020809): held by the v1 freezer. */
 	FZ_TASK_FROZEN = 0x00008000,
+};
+
+/* include/linux/sched.h: bits of task_struct.__state that never moved. */
+enum {
+	FZ_TASK_INTERRUPTIBLE = 0x0001,
+	FZ_TASK_UNINTERRUPTIBLE = 0x0002,
+	FZ_TASK_STOPPED = 0x0004,
+	FZ_TASK_TRACED = 0x0008,
+};
+
+/* include/linux/sched/jobctl.h: set while stopped or traced, since 6.0 (31cae1eaae4f). */
+enum {
+	FZ_JOBCTL_STOPPED = 1U << 26,
+	FZ_JOBCTL_TRACED = 1U << 27,
 };
 
 enum fz_event_kind {
@@ -163,5 +178,43 @@ struct fz_task_row {
 	unsigned int reserved;
 };
 FZ_ASSERT(sizeof(struct fz_task_row) == 104, "fz_task_row layout");
+
+enum {
+	/* Deeper stacks are cut at their outer end, which says least. */
+	FZ_STACK_DEPTH = 48,
+};
+
+/* fz_stack_row.bits */
+enum {
+	FZ_STACK_FROZEN = 1U << 0,      /* task_struct.frozen: counted by its v2 cgroup */
+	FZ_STACK_TRAP_FREEZE = 1U << 1, /* its v2 cgroup asks it to freeze */
+	FZ_STACK_VFORK = 1U << 2,       /* a vfork child that its parent still waits for */
+	FZ_STACK_ON_CPU = 1U << 3,
+	FZ_STACK_ON_RQ = 1U << 4,  /* runnable: running or waiting for a CPU */
+	FZ_STACK_IOWAIT = 1U << 5, /* sleeps for I/O, by the kernel's own account */
+	FZ_STACK_SCHED = 1U << 6,  /* the two *_ago_ns are told */
+	FZ_STACK_FOLLOWS = 1U << 7, /* FZ_STACK_DEPTH addresses come after the row */
+};
+
+/* One task as the stack iterator writes it: what `why` judges by. */
+struct fz_stack_row {
+	struct fz_task task;
+	unsigned long long cgroup_id;
+	unsigned long long cgroup_freeze_ns; /* when its cgroup was asked to freeze; 0: not told */
+	unsigned long long start_ns;
+	unsigned long long jobctl;
+	unsigned long long cpu_ns;         /* time on a CPU in its life */
+	unsigned long long arrived_ago_ns; /* since it was last put on a CPU */
+	unsigned long long queued_ago_ns;  /* since it was made to wait for a CPU; 0: it does not */
+	unsigned int parent_tid; /* the thread that forked it, or its reaper */
+	unsigned int parent_tgid;
+	unsigned int tracer_tgid; /* 0: none */
+	unsigned int state;
+	unsigned int exit_state;
+	unsigned int flags;
+	unsigned int bits;  /* FZ_STACK_* */
+	unsigned int depth; /* addresses of the stack, innermost first */
+};
+FZ_ASSERT(sizeof(struct fz_stack_row) == 120, "fz_stack_row layout");
 
 #endif

@@ -89,6 +89,39 @@ static __always_inline __u64 fz_cgroup_freeze_ns(const struct cgroup *cgrp)
 }
 
 /*
+ * When the scheduler last put the task on a CPU, and since when it waits for one (0: it does not);
+ * by the scheduler's clock. Kernels without CONFIG_SCHED_INFO (neither CONFIG_SCHEDSTATS nor
+ * CONFIG_TASK_DELAY_ACCT) do not know.
+ */
+static __attribute__((noinline)) __u64 fz_sched_info_arrival(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, sched_info.last_arrival);
+}
+
+static __attribute__((noinline)) __u64 fz_sched_info_queued(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, sched_info.last_queued);
+}
+
+static __always_inline bool fz_has_sched_info(const struct task_struct *task)
+{
+	return bpf_core_field_exists(task->sched_info.last_arrival);
+}
+
+/* task_struct.on_cpu: on every kernel since 6.17 (cac5cefbade9), before only with CONFIG_SMP. */
+static __attribute__((noinline)) bool fz_on_cpu_smp(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, on_cpu) != 0;
+}
+
+static __always_inline bool fz_task_on_cpu(const struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->on_cpu))
+		return fz_on_cpu_smp(task);
+	return false;
+}
+
+/*
  * Where a task's record lives.
  *
  * Task storage needs an allocation, and the place that makes records is sched_switch, under the run

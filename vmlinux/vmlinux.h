@@ -117,6 +117,17 @@ struct cred {
 
 struct completion;
 
+/* include/linux/sched.h; empty without CONFIG_SCHED_INFO. On the scheduler's clock. */
+struct sched_info {
+	__u64 last_arrival;
+	__u64 last_queued;
+};
+
+/* include/linux/sched.h */
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
 /* include/linux/sched.h */
 struct task_struct {
 	unsigned int __state;
@@ -125,6 +136,11 @@ struct task_struct {
 	int exit_state;
 	unsigned long jobctl;
 	unsigned int frozen : 1;
+	unsigned int in_iowait : 1;
+	int on_cpu; /* not on a kernel without CONFIG_SMP */
+	int on_rq;
+	struct sched_entity se;
+	struct sched_info sched_info;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;
