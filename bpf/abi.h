@@ -192,7 +192,7 @@ enum {
 	FZ_STACK_ON_CPU = 1U << 3,
 	FZ_STACK_ON_RQ = 1U << 4,  /* runnable: running or waiting for a CPU */
 	FZ_STACK_IOWAIT = 1U << 5, /* sleeps for I/O, by the kernel's own account */
-	FZ_STACK_SCHED = 1U << 6,  /* the two *_ago_ns are told */
+	FZ_STACK_PTRACED = 1U << 6,
 	FZ_STACK_FOLLOWS = 1U << 7, /* FZ_STACK_DEPTH addresses come after the row */
 };
 
@@ -203,18 +203,20 @@ struct fz_stack_row {
 	unsigned long long cgroup_freeze_ns; /* when its cgroup was asked to freeze; 0: not told */
 	unsigned long long start_ns;
 	unsigned long long jobctl;
-	unsigned long long cpu_ns;         /* time on a CPU in its life */
-	unsigned long long arrived_ago_ns; /* since it was last put on a CPU */
-	unsigned long long queued_ago_ns;  /* since it was made to wait for a CPU; 0: it does not */
-	unsigned int parent_tid; /* the thread that forked it, or its reaper */
+	unsigned long long cpu_ns; /* time on a CPU in its life */
+	/* By the scheduler's own clock; 0: not told. */
+	unsigned long long sched_now_ns;     /* within the pass */
+	unsigned long long sched_arrived_ns; /* it was last put on a CPU */
+	unsigned long long sched_queued_ns;  /* it was made to wait for a CPU; 0: it does not wait */
+	unsigned int parent_tid;  /* the thread that forked it, or its reaper */
 	unsigned int parent_tgid;
-	unsigned int tracer_tgid; /* 0: none */
+	unsigned int tracer_tgid; /* with FZ_STACK_PTRACED */
 	unsigned int state;
 	unsigned int exit_state;
 	unsigned int flags;
 	unsigned int bits;  /* FZ_STACK_* */
 	unsigned int depth; /* addresses of the stack, innermost first */
 };
-FZ_ASSERT(sizeof(struct fz_stack_row) == 120, "fz_stack_row layout");
+FZ_ASSERT(sizeof(struct fz_stack_row) == 128, "fz_stack_row layout");
 
 #endif

@@ -90,8 +90,8 @@ static __always_inline __u64 fz_cgroup_freeze_ns(const struct cgroup *cgrp)
 
 /*
  * When the scheduler last put the task on a CPU, and since when it waits for one (0: it does not);
- * by the scheduler's clock. Kernels without CONFIG_SCHED_INFO (neither CONFIG_SCHEDSTATS nor
- * CONFIG_TASK_DELAY_ACCT) do not know.
+ * by the scheduler's clock. 0 on kernels without CONFIG_SCHED_INFO (neither CONFIG_SCHEDSTATS nor
+ * CONFIG_TASK_DELAY_ACCT).
  */
 static __attribute__((noinline)) __u64 fz_sched_info_arrival(const struct task_struct *task)
 {
@@ -103,9 +103,18 @@ static __attribute__((noinline)) __u64 fz_sched_info_queued(const struct task_st
 	return BPF_CORE_READ(task, sched_info.last_queued);
 }
 
-static __always_inline bool fz_has_sched_info(const struct task_struct *task)
+static __always_inline __u64 fz_sched_arrival(const struct task_struct *task)
 {
-	return bpf_core_field_exists(task->sched_info.last_arrival);
+	if (bpf_core_field_exists(task->sched_info.last_arrival))
+		return fz_sched_info_arrival(task);
+	return 0;
+}
+
+static __always_inline __u64 fz_sched_queued(const struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->sched_info.last_queued))
+		return fz_sched_info_queued(task);
+	return 0;
 }
 
 /* task_struct.on_cpu: on every kernel since 6.17 (cac5cefbade9), before only with CONFIG_SMP. */

@@ -36,14 +36,38 @@ struct {
 	__type(value, struct fz_stack_addresses);
 } fz_stack_buffer SEC(".maps");
 
-static __always_inline bool fz_is_watched(const struct cgroup *cgrp)
+/* A global function, see fz_target_above(): what follows is verified once, not for every depth. */
+__attribute__((noinline)) __u32 fz_is_watched(__u64 cgroup, __u32 level)
 {
 	__u32 level_count = fz_level_count();
-	__u32 level = BPF_CORE_READ(cgrp, level);
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count)
-		return true;
-	return false;
+	fz_for_each_target_slot(slot, cgroup, level, level_count)
+		return 1;
+	return 0;
+}
+
+/* FZ_STACK_* but FZ_STACK_FOLLOWS. Global as well, for its branches. */
+__attribute__((noinline)) __u32 fz_stack_bits(__u64 address, __u32 flags, __u64 jobctl)
+{
+	const struct task_struct *task = (const struct task_struct *)address;
+	__u32 bits = 0;
+
+	if (BPF_CORE_READ_BITFIELD_PROBED(task, frozen))
+		bits |= FZ_STACK_FROZEN;
+	if (BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
+		bits |= FZ_STACK_IOWAIT;
+	if (jobctl & FZ_JOBCTL_TRAP_FREEZE)
+		bits |= FZ_STACK_TRAP_FREEZE;
+	/* A kernel thread's means something else before 5.17 (e32cf5dfbe22). */
+	if (BPF_CORE_READ(task, vfork_done) && !(flags & FZ_PF_KTHREAD))
+		bits |= FZ_STACK_VFORK;
+	if (BPF_CORE_READ(task, ptrace))
+		bits |= FZ_STACK_PTRACED;
+	if (fz_task_on_cpu(task))
+		bits |= FZ_STACK_ON_CPU;
+	if (BPF_CORE_READ(task, on_rq))
+		bits |= FZ_STACK_ON_RQ;
+	return bits;
 }
 
 SEC("iter/task")
@@ -57,54 +81,40 @@ int dump_stack(struct bpf_iter__task *ctx)
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 
-	if (fz_only_tid ? task->pid != (int)fz_only_tid : !fz_is_watched(cgrp))
+	if (fz_only_tid ? BPF_CORE_READ(task, pid) != (int)fz_only_tid
+			: !fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level)))
 		return 0;
 
+	/*
+	 * Read by helper and not directly: for every direct load the verifier searches the kernel's
+	 * types by name, 60 ms in all (btf_nested_type_is_trusted()).
+	 */
 	struct fz_stack_row row = {
-		.task.tid = task->pid,
-		.task.tgid = task->tgid,
+		.task.tid = BPF_CORE_READ(task, pid),
+		.task.tgid = BPF_CORE_READ(task, tgid),
 		.task.uid = BPF_CORE_READ(task, real_cred, uid.val),
 		.cgroup_id = BPF_CORE_READ(cgrp, kn, id),
 		.cgroup_freeze_ns = fz_cgroup_freeze_ns(cgrp),
-		.start_ns = task->start_time,
-		.jobctl = task->jobctl,
+		.start_ns = BPF_CORE_READ(task, start_time),
+		.jobctl = BPF_CORE_READ(task, jobctl),
 		.cpu_ns = BPF_CORE_READ(task, se.sum_exec_runtime),
 		.parent_tid = BPF_CORE_READ(task, real_parent, pid),
 		.parent_tgid = BPF_CORE_READ(task, real_parent, tgid),
+		.tracer_tgid = BPF_CORE_READ(task, parent, tgid),
 		.state = fz_task_state(task),
-		.exit_state = task->exit_state,
-		.flags = task->flags,
+		.exit_state = BPF_CORE_READ(task, exit_state),
+		.flags = BPF_CORE_READ(task, flags),
 	};
 
 	BPF_CORE_READ_STR_INTO(&row.task.comm, task, comm);
-	if (task->ptrace)
-		row.tracer_tgid = BPF_CORE_READ(task, parent, tgid);
-	if (BPF_CORE_READ_BITFIELD_PROBED(task, frozen))
-		row.bits |= FZ_STACK_FROZEN;
-	if (BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
-		row.bits |= FZ_STACK_IOWAIT;
-	if (row.jobctl & FZ_JOBCTL_TRAP_FREEZE)
-		row.bits |= FZ_STACK_TRAP_FREEZE;
-	/* For kernel threads before 5.17 the field means something else (e32cf5dfbe22). */
-	if (task->vfork_done && !(row.flags & FZ_PF_KTHREAD))
-		row.bits |= FZ_STACK_VFORK;
-	if (fz_task_on_cpu(task))
-		row.bits |= FZ_STACK_ON_CPU;
-	if (BPF_CORE_READ(task, on_rq))
-		row.bits |= FZ_STACK_ON_RQ;
-	if (fz_has_sched_info(task)) {
-		/*
-		 * The scheduler's clock is not CLOCK_MONOTONIC and no helper reads it, but whoever
-		 * runs this has been put on a CPU just now.
-		 */
-		__u64 now = fz_sched_info_arrival((struct task_struct *)bpf_get_current_task());
-		__u64 arrival = fz_sched_info_arrival(task);
-		__u64 queued = fz_sched_info_queued(task);
-
-		row.bits |= FZ_STACK_SCHED;
-		row.arrived_ago_ns = now > arrival ? now - arrival : 0;
-		row.queued_ago_ns = queued && now > queued ? now - queued : 0;
-	}
+	row.bits = fz_stack_bits(fz_address(task), row.flags, row.jobctl);
+	/*
+	 * The scheduler's clock is not CLOCK_MONOTONIC and no helper reads it, but whoever runs
+	 * this has been put on a CPU just now.
+	 */
+	row.sched_now_ns = fz_sched_arrival((struct task_struct *)bpf_get_current_task());
+	row.sched_arrived_ns = fz_sched_arrival(task);
+	row.sched_queued_ns = fz_sched_queued(task);
 
 	__u32 zero = 0;
 	struct fz_stack_addresses *stack = bpf_map_lookup_elem(&fz_stack_buffer, &zero);

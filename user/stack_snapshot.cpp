@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/stack_snapshot.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "stacks.skel.h"
+#include "user/bpf_errors.h"
+#include "user/target_maps.h"
+#include "user/unique_fd.h"
+
+namespace freezer
+{
+namespace
+{
+
+struct SkeletonDeleter {
+    void operator()(stacks_bpf *skeleton) const { stacks_bpf::destroy(skeleton); }
+};
+
+constexpr size_t kStackBytes = FZ_STACK_DEPTH * sizeof(std::uint64_t);
+
+} // namespace
+
+struct StackSnapshot::Impl {
+    std::unique_ptr<stacks_bpf, SkeletonDeleter> skeleton;
+    TargetMaps maps;
+};
+
+StackSnapshot::StackSnapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StackSnapshot::StackSnapshot(StackSnapshot &&) noexcept = default;
+StackSnapshot &StackSnapshot::operator=(StackSnapshot &&) noexcept = default;
+StackSnapshot::~StackSnapshot() = default;
+
+Result<StackSnapshot> StackSnapshot::open(std::uint32_t max_cgroups)
+{
+    const LibbpfSilence silence;
+    auto impl = std::make_unique<Impl>();
+    impl->skeleton.reset(stacks_bpf::open());
+    if (!impl->skeleton)
+        return bpf_error(errno, "open the BPF stack iterator");
+    auto &maps = impl->skeleton->maps;
+    // The records of compat.bpf.h are the tracker's: nothing here looks at them.
+    bpf_map__set_autocreate(maps.fz_record_storage, false);
+    bpf_map__set_autocreate(maps.fz_record_hash, false);
+    bpf_map__set_max_entries(maps.fz_target_index, std::max(max_cgroups, 1U));
+    if (const int rc = stacks_bpf::load(impl->skeleton.get()); rc != 0)
+        return bpf_error(-rc, "load the BPF stack iterator");
+    if (const int rc = stacks_bpf::attach(impl->skeleton.get()); rc != 0)
+        return bpf_error(-rc, "attach the BPF stack iterator");
+    impl->maps = TargetMaps(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    return StackSnapshot(std::move(impl));
+}
+
+Status StackSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
+{
+    return impl_->maps.watch(slot, cgroup);
+}
+
+Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
+{
+    impl_->skeleton->bss->fz_only_tid = options.only_tid;
+    impl_->skeleton->bss->fz_frozen_stacks = options.frozen_stacks;
+    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_stack)));
+    if (!fd)
+        return Error::from_errno(errno, "run the BPF stack iterator");
+
+    // The kernel hands out what one task wrote in one piece or, where a read ends in it, in two.
+    std::vector<char> chunk(256 * 1024);
+    size_t filled = 0;
+    Pass pass;
+    for (;;) {
+        const ssize_t n = ::read(fd.get(), chunk.data() + filled, chunk.size() - filled);
+        if (n < 0) {
+            const int error = errno;
+            if (error == EINTR || error == EAGAIN)
+                continue; // EAGAIN: the kernel paused a long pass over tasks that are not ours
+            return Error::from_errno(error, "read the BPF stack iterator");
+        }
+        if (n == 0)
+            return pass;
+        filled += static_cast<size_t>(n);
+        size_t at = 0;
+        while (filled - at >= sizeof(fz_stack_row)) {
+            Row row{{}, pass.addresses.size()};
+            std::memcpy(&row.row, chunk.data() + at, sizeof(row.row));
+            const bool stack = row.row.bits & FZ_STACK_FOLLOWS;
+            const size_t size = sizeof(row.row) + (stack ? kStackBytes : 0);
+            if (filled - at < size)
+                break;
+            row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
+            if (stack && row.row.depth > 0) {
+                pass.addresses.resize(row.first_address + row.row.depth);
+                std::memcpy(&pass.addresses[row.first_address],
+                            chunk.data() + at + sizeof(row.row),
+                            row.row.depth * sizeof(std::uint64_t));
+            }
+            pass.rows.push_back(row);
+            at += size;
+        }
+        std::memmove(chunk.data(), chunk.data() + at, filled - at);
+        filled -= at;
+    }
+}
+
+} // namespace freezer

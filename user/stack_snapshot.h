@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_STACK_SNAPSHOT_H
+#define FREEZERCTL_USER_STACK_SNAPSHOT_H
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bpf/abi.h"
+#include "user/cgroup.h"
+#include "user/result.h"
+
+namespace freezer
+{
+
+// One pass over the tasks of some cgroups with everything below them, by the BPF task iterator, with
+// kernel stacks. Zombies included, in the order of their ids. Only tasks of this process's pid
+// namespace.
+class StackSnapshot
+{
+  public:
+    static Result<StackSnapshot> open(std::uint32_t max_cgroups);
+
+    StackSnapshot(StackSnapshot &&) noexcept;
+    StackSnapshot &operator=(StackSnapshot &&) noexcept;
+    ~StackSnapshot();
+
+    Status watch(std::uint32_t slot, const Cgroup &cgroup);
+
+    struct Options {
+        std::uint32_t only_tid = 0; // this task alone, watched or not
+        bool frozen_stacks = false; // else a frozen task has none
+    };
+    struct Row {
+        fz_stack_row row;
+        // Into Pass::addresses; `row.depth` of them, innermost first.
+        size_t first_address;
+    };
+    struct Pass {
+        std::vector<Row> rows;
+        std::vector<std::uint64_t> addresses;
+    };
+    // A task below several of the cgroups has one row.
+    [[nodiscard]] Result<Pass> take(const Options &options) const;
+
+  private:
+    struct Impl;
+    explicit StackSnapshot(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace freezer
+
+#endif
