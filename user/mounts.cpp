@@ -13,8 +13,22 @@ namespace freezer
 namespace
 {
 
-// The kernel writes space, tab, newline and backslash as \ooo (fs/proc_namespace.c, mangle()).
-std::string unescape(std::string_view text)
+bool has_option(std::string_view options, std::string_view wanted)
+{
+    while (!options.empty()) {
+        const size_t comma = options.find(',');
+        if (options.substr(0, comma) == wanted)
+            return true;
+        if (comma == std::string_view::npos)
+            return false;
+        options.remove_prefix(comma + 1);
+    }
+    return false;
+}
+
+} // namespace
+
+std::string unescape_mount(std::string_view text)
 {
     const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
     std::string out;
@@ -30,21 +44,6 @@ std::string unescape(std::string_view text)
     }
     return out;
 }
-
-bool has_option(std::string_view options, std::string_view wanted)
-{
-    while (!options.empty()) {
-        const size_t comma = options.find(',');
-        if (options.substr(0, comma) == wanted)
-            return true;
-        if (comma == std::string_view::npos)
-            return false;
-        options.remove_prefix(comma + 1);
-    }
-    return false;
-}
-
-} // namespace
 
 std::vector<CgroupMount> parse_mountinfo(std::string_view text)
 {
@@ -64,15 +63,15 @@ std::vector<CgroupMount> parse_mountinfo(std::string_view text)
         fields >> type >> source >> options;
         if (!fields)
             continue;
-        const std::string mount_point = unescape(point);
+        const std::string mount_point = unescape_mount(point);
         // Later lines lie on top of earlier ones at the same point.
         std::erase_if(mounts, [&](const CgroupMount &m) { return m.mount_point == mount_point; });
         if (type == "cgroup2") {
-            mounts.push_back({Hierarchy::kV2, mount_point, unescape(root)});
+            mounts.push_back({Hierarchy::kV2, mount_point, unescape_mount(root)});
         } else if (type == "cgroup") {
             const bool freezer = has_option(options, "freezer");
             mounts.push_back({freezer ? Hierarchy::kV1Freezer : Hierarchy::kV1Other, mount_point,
-                              unescape(root)});
+                              unescape_mount(root)});
         }
     }
     return mounts;

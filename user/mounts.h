@@ -23,6 +23,10 @@ struct CgroupMount {
     std::string root;        // the directory of the hierarchy that is mounted there, "/" for all
 };
 
+// A path of mountinfo as it is: the kernel writes space, tab, newline and backslash as \ooo
+// (fs/proc_namespace.c, mangle()).
+std::string unescape_mount(std::string_view text);
+
 // The cgroup mounts in a text of the form of /proc/self/mountinfo (proc(5)), in its order. A mount
 // that a later one covers at the same point is left out.
 std::vector<CgroupMount> parse_mountinfo(std::string_view text);

@@ -46,9 +46,17 @@ std::optional<ProcStat> parse_proc_stat(std::string_view line)
     stat.pid = static_cast<std::uint32_t>(*pid);
     stat.comm = line.substr(open + 2, close - open - 2);
     stat.state = rest[0];
-    const std::string_view after = rest.substr(2);
-    stat.parent =
-        static_cast<std::uint32_t>(parse_number(after.substr(0, after.find(' '))).value_or(0));
+    // Behind the state: parent, group, session, terminal, its group, flags.
+    std::string_view after = rest.substr(2);
+    for (int field = 4; field <= 9 && !after.empty(); ++field) {
+        const size_t space = after.find(' ');
+        const auto value = parse_number(after.substr(0, space)); // a terminal may be -1
+        if (field == 4)
+            stat.parent = static_cast<std::uint32_t>(value.value_or(0));
+        else if (field == 9)
+            stat.flags = static_cast<std::uint32_t>(value.value_or(0));
+        after.remove_prefix(space == std::string_view::npos ? after.size() : space + 1);
+    }
     return stat;
 }
 

@@ -22,6 +22,7 @@ struct ProcStat {
     std::string comm;
     char state = '?';
     std::uint32_t parent = 0;
+    std::uint32_t flags = 0; // the kernel's PF_*
 };
 
 // A line of the form of /proc/PID/stat (proc(5)). The name may hold any bytes, ") R 1" among them.

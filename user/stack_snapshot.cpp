@@ -96,8 +96,7 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
             row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
             if (stack && row.row.depth > 0) {
                 pass.addresses.resize(row.first_address + row.row.depth);
-                std::memcpy(&pass.addresses[row.first_address],
-                            chunk.data() + at + sizeof(row.row),
+                std::memcpy(&pass.addresses[row.first_address], chunk.data() + at + sizeof(row.row),
                             row.row.depth * sizeof(std::uint64_t));
             }
             pass.rows.push_back(row);

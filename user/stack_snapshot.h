@@ -13,8 +13,8 @@
 namespace freezer
 {
 
-// One pass over the tasks of some cgroups with everything below them, by the BPF task iterator, with
-// kernel stacks. Zombies included, in the order of their ids. Only tasks of this process's pid
+// One pass over the tasks of some cgroups with everything below them, by the BPF task iterator,
+// with kernel stacks. Zombies included, in the order of their ids. Only tasks of this process's pid
 // namespace.
 class StackSnapshot
 {

@@ -16,8 +16,8 @@ namespace freezer
 class KernelSymbols
 {
   public:
-    // Reads /proc/kallsyms (some 60 ms of the kernel's time). kPermission where the kernel hides the
-    // addresses (kptr_restrict), so that no name can be told. `path` is a seam for tests.
+    // Reads /proc/kallsyms (some 60 ms of the kernel's time). kPermission where the kernel hides
+    // the addresses (kptr_restrict), so that no name can be told. `path` is a seam for tests.
     static Result<KernelSymbols> load(const std::string &path = "/proc/kallsyms");
     // The same of a text of that form.
     static Result<KernelSymbols> parse(std::string text);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// Who can help a task that hangs: found in /proc, without touching a file system that may hang too.
+#ifndef FREEZERCTL_USER_HOLDERS_H
+#define FREEZERCTL_USER_HOLDERS_H
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "user/classify.h"
+
+namespace freezer
+{
+
+struct Holder {
+    enum class Role {
+        kUserfaultfdOwner, // has the userfaultfd open
+        kFuseServer,       // has /dev/fuse open
+        kMount,            // no process: the mount that is waited for
+        kTracer,
+        kVforkChild,
+        kParent,    // must reap the zombie
+        kV1Freezer, // no process: the cgroup
+    } role = Role::kTracer;
+    std::uint32_t pid = 0; // 0: no process
+    std::string comm;
+    char state_letter = '?';
+    std::string path; // of a mount or a cgroup
+    std::string type; // of a mount, its file system ("fuse.sshfs"); of a v1 cgroup, its state
+    std::string source;
+    Confidence confidence = Confidence::kSure;
+};
+// "userfaultfd-owner", ...; static storage.
+const char *to_string(Holder::Role role);
+
+// One line of a text of the form of /proc/PID/mountinfo.
+struct MountEntry {
+    std::uint64_t id = 0;
+    std::uint32_t major = 0;
+    std::uint32_t minor = 0;
+    std::string point;
+    std::string type;
+    std::string source;
+};
+std::vector<MountEntry> parse_mounts(std::string_view text);
+
+// The number after "key:" in a text of the form of /proc/PID/fdinfo/FD or /proc/PID/status.
+std::optional<std::uint64_t> value_after(std::string_view text, std::string_view key);
+
+// Looks through /proc once, when first asked, and answers for any number of tasks from that.
+class HolderFinder
+{
+  public:
+    // `proc` is a seam for tests.
+    explicit HolderFinder(std::string proc = "/proc") : proc_(std::move(proc)) {}
+
+    // Those that can help, the likeliest first. `all` is the look that the task is from: a vfork
+    // child is found in it.
+    std::vector<Holder> find(const TaskRecord &task, Cause cause,
+                             const std::vector<TaskRecord> &all);
+    // The mount of the file that the task's system call works on, where its first argument is a
+    // descriptor.
+    [[nodiscard]] std::optional<MountEntry> mount_in_use(const TaskRecord &task) const;
+
+    // Some processes' files could not be looked at.
+    [[nodiscard]] bool incomplete() const { return incomplete_; }
+
+  private:
+    struct OpenFile {
+        std::uint32_t pid;
+        std::string comm;
+        // Of a userfaultfd: faults that wait for it. Of /dev/fuse: the connection; nullopt: not
+        // told.
+        std::optional<std::uint64_t> detail;
+    };
+    void scan();
+    void scan_process(std::uint32_t pid, const std::string &dir);
+    [[nodiscard]] std::string read(std::uint32_t pid, const std::string &file) const;
+    [[nodiscard]] Holder process(Holder::Role role, std::uint32_t pid, Confidence confidence) const;
+    void find_userfaultfd(const TaskRecord &task, std::vector<Holder> &out);
+    void find_fuse(const TaskRecord &task, std::vector<Holder> &out);
+    [[nodiscard]] std::optional<MountEntry> fuse_mount(const TaskRecord &task) const;
+    void find_v1(const TaskRecord &task, std::vector<Holder> &out) const;
+
+    std::string proc_;
+    bool scanned_ = false;
+    bool incomplete_ = false;
+    std::vector<OpenFile> userfaultfds_;
+    std::vector<OpenFile> fuse_devices_;
+};
+
+} // namespace freezer
+
+#endif
