@@ -182,6 +182,7 @@ FZ_ASSERT(sizeof(struct fz_task_row) == 104, "fz_task_row layout");
 enum {
 	/* Deeper stacks are cut at their outer end, which says least. */
 	FZ_STACK_DEPTH = 48,
+	FZ_CANDIDATES_MAX = 1024,
 };
 
 /* fz_stack_row.bits */

@@ -21,8 +21,16 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* The library sets these between passes. */
-__u32 fz_only_tid;     /* this task alone, wherever it is; 0: those of the watched cgroups */
-bool fz_frozen_stacks; /* frozen tasks have stacks as well */
+bool fz_candidates_only; /* the tasks of fz_candidates, wherever they are, and no others */
+bool fz_frozen_stacks;   /* frozen tasks have stacks as well */
+
+/* Task ids that a pass is to look at again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FZ_CANDIDATES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} fz_candidates SEC(".maps");
 
 struct fz_stack_addresses {
 	__u64 at[FZ_STACK_DEPTH];
@@ -80,17 +88,21 @@ int dump_stack(struct bpf_iter__task *ctx)
 		return 0;
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	__u32 tid = BPF_CORE_READ(task, pid);
 
-	if (fz_only_tid ? BPF_CORE_READ(task, pid) != (int)fz_only_tid
-			: !fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level)))
+	if (fz_candidates_only) {
+		if (!bpf_map_lookup_elem(&fz_candidates, &tid))
+			return 0;
+	} else if (!fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level))) {
 		return 0;
+	}
 
 	/*
 	 * Read by helper and not directly: for every direct load the verifier searches the kernel's
 	 * types by name, 60 ms in all (btf_nested_type_is_trusted()).
 	 */
 	struct fz_stack_row row = {
-		.task.tid = BPF_CORE_READ(task, pid),
+		.task.tid = tid,
 		.task.tgid = BPF_CORE_READ(task, tgid),
 		.task.uid = BPF_CORE_READ(task, real_cred, uid.val),
 		.cgroup_id = BPF_CORE_READ(cgrp, kn, id),

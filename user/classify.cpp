@@ -208,7 +208,7 @@ constexpr std::array kFrozenRules{
     Rule{"get_signal", Match::kTop, Cause::kFrozen},
 };
 
-std::optional<std::string_view> find(const std::vector<std::string_view> &stack, const Rule &rule)
+std::optional<std::string_view> find(Stack stack, const Rule &rule)
 {
     for (const std::string_view symbol : stack) {
         if (rule.match == Match::kTop && is_plumbing(symbol))
@@ -221,7 +221,7 @@ std::optional<std::string_view> find(const std::vector<std::string_view> &stack,
     return std::nullopt;
 }
 
-template <size_t N> std::optional<Verdict> by_stack(const std::vector<std::string_view> &stack,
+template <size_t N> std::optional<Verdict> by_stack(Stack stack,
                                                     const std::array<Rule, N> &rules)
 {
     for (const Rule &rule : rules) {
@@ -310,7 +310,7 @@ bool is_plumbing(std::string_view symbol)
     return std::find(kNames.begin(), kNames.end(), symbol) != kNames.end();
 }
 
-std::string_view file_system_of(const std::vector<std::string_view> &stack)
+std::string_view file_system_of(Stack stack)
 {
     struct Known {
         std::string_view prefix;

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace freezer
 {
@@ -56,6 +56,8 @@ enum class Confidence {
 };
 const char *to_string(Confidence confidence);
 
+using Stack = std::span<const std::string_view>;
+
 // What one look at a task showed; from the BPF iterator or from /proc.
 struct TaskRecord {
     std::uint32_t tid = 0;
@@ -83,8 +85,9 @@ struct TaskRecord {
     std::optional<std::uint64_t> off_cpu_ns; // at most so long; nullopt: not told
     std::optional<std::uint64_t> queued_ns;  // waits for a CPU since
 
-    // Names of kernel functions, innermost first. Empty: none could be taken.
-    std::vector<std::string_view> stack;
+    // Names of kernel functions, innermost first; owned by whoever took the look. Empty: none could
+    // be taken.
+    Stack stack;
 };
 
 struct Verdict {
@@ -100,7 +103,7 @@ Verdict classify(const TaskRecord &task);
 bool is_plumbing(std::string_view symbol);
 
 // The file system that the stack leads through ("ext4"), by its functions' names; empty: not told.
-std::string_view file_system_of(const std::vector<std::string_view> &stack);
+std::string_view file_system_of(Stack stack);
 
 // The letter that /proc/PID/stat would show ("R", "S", "D", "T", "t", "Z", "X", "I").
 char state_letter(const TaskRecord &task);

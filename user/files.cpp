@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -109,6 +110,19 @@ std::vector<std::string_view> split_lines(std::string_view text)
         text.remove_prefix(end + 1);
     }
     return lines;
+}
+
+std::vector<std::string_view> split_words(std::string_view text)
+{
+    std::vector<std::string_view> words;
+    for (;;) {
+        const size_t begin = text.find_first_not_of(" \t\n");
+        if (begin == std::string_view::npos)
+            return words;
+        const size_t end = std::min(text.find_first_of(" \t\n", begin), text.size());
+        words.push_back(text.substr(begin, end - begin));
+        text.remove_prefix(end);
+    }
 }
 
 std::optional<std::uint64_t> parse_number(std::string_view text)

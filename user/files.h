@@ -37,6 +37,9 @@ std::map<std::string, std::uint64_t, std::less<>> parse_keyed(std::string_view t
 // The lines of `text`, without their ends and without empty ones.
 std::vector<std::string_view> split_lines(std::string_view text);
 
+// What stands between blanks and line ends.
+std::vector<std::string_view> split_words(std::string_view text);
+
 // The whole text as a decimal number, white space at its end allowed.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 

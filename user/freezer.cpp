@@ -81,6 +81,20 @@ Status Freezer::load_tracker(std::uint32_t max_targets)
     return {};
 }
 
+Result<WhyReport> Freezer::why(Cgroup &top, WhyReport::Purpose purpose)
+{
+    if (!explainer_)
+        explainer_.emplace(config_.use_bpf);
+    return explainer_->explain(top, purpose);
+}
+
+Result<WhyReport> Freezer::why_task(std::uint32_t tid)
+{
+    if (!explainer_)
+        explainer_.emplace(config_.use_bpf);
+    return explainer_->explain_task(tid);
+}
+
 Result<std::vector<CgroupStatus>> Freezer::status(Cgroup &top, bool tasks)
 {
     return describe(top, tasks, false);

@@ -26,6 +26,7 @@
 #include "user/result.h"
 #include "user/task_snapshot.h"
 #include "user/tracker.h"
+#include "user/why.h"
 
 namespace freezer
 {
@@ -109,6 +110,10 @@ class Freezer
     // Every cgroup of the mount that is frozen or freezing, parents first.
     Result<std::vector<CgroupStatus>> frozen_cgroups(bool tasks);
 
+    // Why it is not frozen, or not empty, or would not be; see user/why.h.
+    Result<WhyReport> why(Cgroup &top, WhyReport::Purpose purpose);
+    Result<WhyReport> why_task(std::uint32_t tid);
+
   private:
     friend class Operation;
 
@@ -125,6 +130,7 @@ class Freezer
     std::optional<Tracker> tracker_;
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
     std::optional<Error> tracking_error_;
+    std::optional<Explainer> explainer_;
 };
 
 } // namespace freezer

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "stacks.skel.h"
 #include "user/bpf_errors.h"
@@ -30,6 +31,7 @@ constexpr size_t kStackBytes = FZ_STACK_DEPTH * sizeof(std::uint64_t);
 struct StackSnapshot::Impl {
     std::unique_ptr<stacks_bpf, SkeletonDeleter> skeleton;
     TargetMaps maps;
+    std::vector<std::uint32_t> candidates;
 };
 
 StackSnapshot::StackSnapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -62,9 +64,23 @@ Status StackSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
     return impl_->maps.watch(slot, cgroup);
 }
 
+Status StackSnapshot::set_candidates(std::span<const std::uint32_t> tids)
+{
+    const int fd = bpf_map__fd(impl_->skeleton->maps.fz_candidates);
+    for (const std::uint32_t tid : std::exchange(impl_->candidates, {}))
+        (void)bpf_map_delete_elem(fd, &tid);
+    for (const std::uint32_t tid : tids) {
+        const std::uint32_t value = 1;
+        if (const int rc = bpf_map_update_elem(fd, &tid, &value, BPF_ANY); rc != 0)
+            return Error::from_errno(-rc, "name the tasks to look at");
+        impl_->candidates.push_back(tid);
+    }
+    return {};
+}
+
 Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
 {
-    impl_->skeleton->bss->fz_only_tid = options.only_tid;
+    impl_->skeleton->bss->fz_candidates_only = options.candidates_only;
     impl_->skeleton->bss->fz_frozen_stacks = options.frozen_stacks;
     const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_stack)));
     if (!fd)

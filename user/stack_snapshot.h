@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bpf/abi.h"
@@ -26,10 +27,12 @@ class StackSnapshot
     ~StackSnapshot();
 
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
+    // At most FZ_CANDIDATES_MAX. Replaces those before.
+    Status set_candidates(std::span<const std::uint32_t> tids);
 
     struct Options {
-        std::uint32_t only_tid = 0; // this task alone, watched or not
-        bool frozen_stacks = false; // else a frozen task has none
+        bool candidates_only = false; // those of set_candidates() alone, watched or not
+        bool frozen_stacks = false;   // else a frozen task has none
     };
     struct Row {
         fz_stack_row row;
