@@ -62,7 +62,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all everything demo test install clean deps help lint asan man vm-payload FORCE
+.PHONY: all everything demo test bench-why install clean deps help lint asan man vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -114,6 +114,9 @@ $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
 
+$(O)/why_bench: $(O)/tools/bench/why_bench.o $(SUPPORT_OBJS) $(O)/libfreezer.a
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
+
 $(O)/gtest/libgtest.a: $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(call msg,CXX,$@)for f in gtest-all gtest_main; do \
@@ -127,11 +130,14 @@ $(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(LIBS) -o $@
 
+bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
+	$(Q)$(O)/why_bench
+
 vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kernel runs
 
 -include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d)
 -include $(foreach t,$(TESTS),$(patsubst %.o,%.d,$(call test_objs,$(t))))
--include $(BPF_PROGRAMS:%=$(O)/%.bpf.d) $(O)/tools/demo/workload.d
+-include $(BPF_PROGRAMS:%=$(O)/%.bpf.d) $(O)/tools/demo/workload.d $(O)/tools/bench/why_bench.d
 
 # ---- checks --------------------------------------------------------------------------------------
 

@@ -551,8 +551,10 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
     auto looked = impl.snapshot ? impl.look_with_bpf({false, kill}) : impl.look_with_proc(*all);
     if (!looked)
         return std::move(looked).error();
+    // The first look also reads the names of all kernel functions; that is no time between looks.
+    const std::uint64_t again_begin_ns = now_ns();
     const auto candidates = impl.candidates(freeze || kill, kill);
-    if (auto again = impl.look_again(candidates, looks_begin_ns, kill); !again)
+    if (auto again = impl.look_again(candidates, again_begin_ns, kill); !again)
         return std::move(again).error();
     // The last look is at all of them again: for those that came meanwhile.
     std::set<std::uint32_t> before;
