@@ -47,6 +47,8 @@ else
 LIBS    = $(sysroot_lib) -lbpf -lelf -lz
 endif
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
+# What the tests need besides: a FUSE file system that hangs.
+TEST_LIBS  = -lfuse3
 GTEST_INC  = $(if $(GTEST_SRC),-I$(GTEST_SRC)/googletest/include)
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
 
-$(O)/why_bench: $(O)/tools/bench/why_bench.o $(SUPPORT_OBJS) $(O)/libfreezer.a
+$(O)/why_bench: $(O)/tools/bench/why_bench.o $(O)/tests/support/scratch.o $(O)/libfreezer.a
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
 
 $(O)/gtest/libgtest.a: $(O)/flags
@@ -128,7 +130,7 @@ $(O)/unit_tests: $(call test_objs,unit) $(CMD_LIB_OBJS) $(O)/libfreezer.a
 $(O)/kernel_tests: $(call test_objs,kernel) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) -o $@
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
 	$(Q)$(O)/why_bench

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// How long it takes to explain a large cgroup: 10,000 tasks in it, 2,000 outside. Prints times; needs
-// root. Its processes are in cgroups of its own and end with it.
+// How long it takes to explain a large cgroup: 10,000 tasks in it, 2,000 outside. Prints times;
+// needs root. Its processes are in cgroups of its own and end with it.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -15,8 +15,8 @@
 namespace
 {
 
-constexpr int kInside = 2'000;
-constexpr int kOutside = 400;
+constexpr int kInside = 10'000;
+constexpr int kOutside = 2'000;
 constexpr int kRounds = 5;
 
 // A new Freezer for each round: what a command pays that does only this.
