@@ -204,6 +204,8 @@ constexpr std::array kFrozenRules{
     Rule{"do_signal_stop", Match::kTop, Cause::kStopped},
     Rule{"ptrace_stop", Match::kTop, Cause::kTraced},
     Rule{"wait_for_vfork_done", Match::kAnywhere, Cause::kVfork},
+    Rule{"kernel_clone", Match::kTop, Cause::kVfork},
+    Rule{"_do_fork", Match::kTop, Cause::kVfork}, // before 5.10
     // Where the inner function was inlined.
     Rule{"get_signal", Match::kTop, Cause::kFrozen},
 };
@@ -221,8 +223,7 @@ std::optional<std::string_view> find(Stack stack, const Rule &rule)
     return std::nullopt;
 }
 
-template <size_t N> std::optional<Verdict> by_stack(Stack stack,
-                                                    const std::array<Rule, N> &rules)
+template <size_t N> std::optional<Verdict> by_stack(Stack stack, const std::array<Rule, N> &rules)
 {
     for (const Rule &rule : rules) {
         if (const auto symbol = find(stack, rule))
@@ -251,10 +252,9 @@ std::optional<Verdict> by_state(const TaskRecord &task)
         return sure(Cause::kStopped);
     if (!task.frozen)
         return std::nullopt;
-    // Counted as frozen, neither stopped nor traced: in the trap, or waiting for a vfork child.
-    if (find(task.stack, {"wait_for_vfork_done", Match::kAnywhere, Cause::kVfork}))
-        return Verdict{Cause::kVfork, Confidence::kLikely, "wait_for_vfork_done"};
-    return task.asked || task.from_proc ? sure(Cause::kFrozen) : sure(Cause::kVfork);
+    // Counted as frozen, neither stopped nor traced. The trap sleeps interruptibly
+    // (do_freezer_trap()), a vfork parent killably (wait_for_vfork_done()).
+    return sure(task.state & FZ_TASK_UNINTERRUPTIBLE ? Cause::kVfork : Cause::kFrozen);
 }
 
 bool is_vague(Cause cause)
@@ -333,6 +333,19 @@ std::string_view file_system_of(Stack stack)
     return {};
 }
 
+std::optional<Cause> cause_of_file_system(std::string_view type)
+{
+    static constexpr std::array<std::string_view, 8> kNetwork{"cifs", "smb3",  "ceph", "9p",
+                                                              "afs",  "ocfs2", "gfs2", "coda"};
+    if (type == "fuse" || type == "fuseblk" || type == "virtiofs" || type.starts_with("fuse."))
+        return Cause::kFuse;
+    if (type == "nfs" || type == "nfs4")
+        return Cause::kNfs;
+    if (std::find(kNetwork.begin(), kNetwork.end(), type) != kNetwork.end())
+        return Cause::kNetworkFs;
+    return std::nullopt;
+}
+
 char state_letter(const TaskRecord &task)
 {
     // fs/proc/array.c, get_task_state().
@@ -360,8 +373,6 @@ Verdict classify(const TaskRecord &task)
     if (task.from_proc) {
         if (const auto verdict = by_stack(task.stack, kFrozenRules))
             return *verdict;
-    } else if (find(task.stack, {"wait_for_vfork_done", Match::kAnywhere, Cause::kVfork})) {
-        return {Cause::kVfork, Confidence::kLikely, "wait_for_vfork_done"};
     }
 
     const bool sleeps = task.state != 0 && !task.on_cpu;

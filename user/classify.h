@@ -105,6 +105,10 @@ bool is_plumbing(std::string_view symbol);
 // The file system that the stack leads through ("ext4"), by its functions' names; empty: not told.
 std::string_view file_system_of(Stack stack);
 
+// What a wait for a file of a file system of this type (as in mountinfo) is: kFuse, kNfs,
+// kNetworkFs; nullopt for one that no other process or machine serves.
+std::optional<Cause> cause_of_file_system(std::string_view type);
+
 // The letter that /proc/PID/stat would show ("R", "S", "D", "T", "t", "Z", "X", "I").
 char state_letter(const TaskRecord &task);
 

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "user/files.h"
 #include "user/mounts.h"
@@ -124,20 +125,25 @@ Holder HolderFinder::process(Holder::Role role, std::uint32_t pid, Confidence co
     return holder;
 }
 
-void HolderFinder::scan()
+std::vector<std::uint32_t> list_processes(const std::string &proc)
 {
-    if (scanned_)
-        return;
-    scanned_ = true;
-    const Dir dir(::opendir(proc_.c_str()));
-    if (!dir) {
-        incomplete_ = true;
-        return;
-    }
+    std::vector<std::uint32_t> out;
+    const Dir dir(::opendir(proc.c_str()));
+    if (!dir)
+        return out;
     while (const dirent *entry = ::readdir(dir.get())) {
         if (const auto pid = parse_number(entry->d_name))
-            scan_process(static_cast<std::uint32_t>(*pid), proc_ + "/" + entry->d_name);
+            out.push_back(static_cast<std::uint32_t>(*pid));
     }
+    return out;
+}
+
+void HolderFinder::scan()
+{
+    if (std::exchange(scanned_, true))
+        return;
+    for (const std::uint32_t pid : list_processes(proc_))
+        scan_process(pid, proc_ + "/" + std::to_string(pid));
 }
 
 void HolderFinder::scan_process(std::uint32_t pid, const std::string &dir)

@@ -51,6 +51,9 @@ std::vector<MountEntry> parse_mounts(std::string_view text);
 // The number after "key:" in a text of the form of /proc/PID/fdinfo/FD or /proc/PID/status.
 std::optional<std::uint64_t> value_after(std::string_view text, std::string_view key);
 
+// The process ids in /proc.
+std::vector<std::uint32_t> list_processes(const std::string &proc = "/proc");
+
 // Looks through /proc once, when first asked, and answers for any number of tasks from that.
 class HolderFinder
 {

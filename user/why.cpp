@@ -390,6 +390,25 @@ struct Explainer::Impl {
         return {};
     }
 
+    // cgroup.threads leaves zombies out; their own files still tell where they were.
+    void look_for_zombies(const std::vector<Cgroup *> &all)
+    {
+        std::map<std::string, std::uint64_t> ids;
+        for (const Cgroup *const cgroup : all)
+            ids[cgroup->path()] = cgroup->id();
+        for (const std::uint32_t pid : list_processes()) {
+            const auto stat = parse_proc_stat(proc_file(pid, "stat"));
+            if (!stat || stat->state != 'Z')
+                continue;
+            const auto path = parse_proc_cgroup(proc_file(pid, "cgroup"));
+            const auto id = path ? ids.find(*path) : ids.end();
+            if (id == ids.end() || tallies.contains(pid))
+                continue;
+            if (auto task = record_from_proc(pid, id->second))
+                count(*task);
+        }
+    }
+
     // Tasks to look at again: of those that the last look showed, the ones that may be held.
     std::vector<std::uint32_t> candidates(bool asleep_too, bool frozen_too)
     {
@@ -471,6 +490,21 @@ struct Explainer::Impl {
         return held;
     }
 
+    // A wait for a page tells its file system by the file that the system call is for; the compiler
+    // has often left no function of it on the stack.
+    static void refine(HeldTask &task, const TaskRecord &record, const HolderFinder &finder)
+    {
+        if (task.cause != Cause::kIo && task.cause != Cause::kUnknown)
+            return;
+        const auto mount = finder.mount_in_use(record);
+        const auto cause = mount ? cause_of_file_system(mount->type) : std::nullopt;
+        if (!cause)
+            return;
+        task.cause = *cause;
+        task.confidence = Confidence::kLikely;
+        task.file_system = mount->type;
+    }
+
     void add_details(WhyReport &report)
     {
         HolderFinder finder;
@@ -481,7 +515,9 @@ struct Explainer::Impl {
         }
         for (size_t i = 0; i < std::min(report.tasks.size(), kMostDetailed); ++i) {
             HeldTask &task = report.tasks[i];
-            task.holders = finder.find(tallies[task.tid].last, task.cause, all);
+            const TaskRecord &record = tallies[task.tid].last;
+            refine(task, record, finder);
+            task.holders = finder.find(record, task.cause, all);
             if (task.cause == Cause::kVfork && !task.holders.empty())
                 task.confidence = Confidence::kSure;
             if (task.cause != Cause::kZombie)
@@ -521,8 +557,8 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
         return std::move(ancestor).error();
     report.held_by_ancestor = *ancestor;
     report.state = state_of(*reading, ancestor->has_value());
-    if (purpose == WhyReport::Purpose::kState &&
-        (report.state == State::kFreezing || report.state == State::kFreezingByParent))
+    const bool asked = reading->self_freezing || ancestor->has_value();
+    if (purpose == WhyReport::Purpose::kState && asked)
         report.purpose = WhyReport::Purpose::kFreeze;
     const bool kill = report.purpose == WhyReport::Purpose::kKill;
     const bool freeze = report.purpose == WhyReport::Purpose::kFreeze;
@@ -551,6 +587,8 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
     auto looked = impl.snapshot ? impl.look_with_bpf({false, kill}) : impl.look_with_proc(*all);
     if (!looked)
         return std::move(looked).error();
+    if (!impl.snapshot && !freeze)
+        impl.look_for_zombies(*all);
     // The first look also reads the names of all kernel functions; that is no time between looks.
     const std::uint64_t again_begin_ns = now_ns();
     const auto candidates = impl.candidates(freeze || kill, kill);
@@ -619,8 +657,12 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
     if (freeze && impl.freeze_start_ns && *impl.freeze_start_ns < end_ns)
         report.freezing_ns = end_ns - *impl.freeze_start_ns;
     // It may have got there while we looked.
-    if (auto after = top.read())
+    if (auto after = top.read()) {
+        // The kernel calls a cgroup frozen when its own tasks are, even if some in a cgroup below
+        // are not (kernel/cgroup/freezer.c, cgroup_update_frozen()).
+        after->frozen &= !freeze || report.tasks.empty();
         report.state = state_of(*after, report.held_by_ancestor.has_value());
+    }
     report.elapsed_ns = now_ns() - begin_ns;
     return report;
 }
