@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "bpf/abi.h"
+#include "user/cpu_stacks.h"
 #include "user/duration.h"
 #include "user/files.h"
 #include "user/proc_tasks.h"
@@ -35,6 +36,8 @@ constexpr int kBetweenLooksMs = 1;
 constexpr std::uint64_t kLooksBudgetNs = 40'000'000; // enough looks after that time
 // Where each look at one task takes several files: no more of them after the first look.
 constexpr size_t kProcCandidates = 64;
+// Tasks on a CPU that are interrupted to see where they are.
+constexpr size_t kMostRunning = 16;
 // Tasks whose holders and file systems are looked up; a sentence about thousands helps nobody.
 constexpr size_t kMostDetailed = 64;
 
@@ -348,6 +351,22 @@ struct Explainer::Impl {
 
     void count(const TaskRecord &task) { tallies[task.tid].add(task, classifier(task), looks); }
 
+    void count_samples(std::uint32_t tid, CpuStacks &samples)
+    {
+        const KernelSymbols *const names = get_symbols();
+        for (const auto &addresses : samples.take()) {
+            if (!names)
+                return;
+            TaskRecord task = tallies[tid].last;
+            task.stack = store.keep(addresses, *names);
+            task.on_cpu = true;
+            task.state = 0;
+            task.off_cpu_ns.reset();
+            task.queued_ns.reset();
+            count(task);
+        }
+    }
+
     Status look_with_bpf(const StackSnapshot::Options &options)
     {
         auto pass = snapshot->take(options);
@@ -440,7 +459,20 @@ struct Explainer::Impl {
             if (auto named = snapshot->set_candidates(tids); !named)
                 return named;
         }
+        std::map<std::uint32_t, CpuStacks> running;
+        for (const std::uint32_t tid : tids) {
+            const Tally &tally = tallies[tid];
+            if (running.size() >= kMostRunning)
+                break;
+            // 0 is TASK_RUNNING; one that runs in another state is about to sleep or retries to.
+            if (tally.looks > 0 && (tally.last.state == 0 || tally.last.stack.empty())) {
+                if (auto opened = CpuStacks::open(tid); opened)
+                    running.emplace(tid, std::move(*opened));
+            }
+        }
         while (looks < kMostLooks) {
+            for (auto &[tid, samples] : running)
+                count_samples(tid, samples);
             if (looks >= kFewestLooks && now_ns() - begin_ns > kLooksBudgetNs)
                 break;
             // Each look is to find another moment; nothing is waited for to happen.
