@@ -25,6 +25,7 @@ constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 
 constexpr int kShortWaitMs = 20;
 constexpr int kRereadMaxMs = 100;
+constexpr int kLongestTimerMs = 3'600'000;
 
 } // namespace
 
@@ -161,9 +162,8 @@ Status Operation::sleep_until_settled(WaitSet &set)
         // Ending an inotify group costs some 10 ms, more than most freezes take. The tracker sees
         // foreign requests and removals; inotify, which also sees writes that change nothing, joins
         // when the wait turns out to be a long one.
-        auto wakes = reread_ms_ != 0   ? set.wait_at_most(reread_ms_)
-                     : watching_files_ ? set.wait()
-                                       : set.wait_at_most(kShortWaitMs);
+        const int longest_ms = longest_sleep_ms();
+        auto wakes = longest_ms < 0 ? set.wait() : set.wait_at_most(longest_ms);
         if (!wakes)
             return std::move(wakes).error();
         if (wakes->empty() && reread_ms_ != 0) {
@@ -174,6 +174,7 @@ Status Operation::sleep_until_settled(WaitSet &set)
             watch_files(set);
             for (Job &job : jobs_)
                 touch(job, VerdictSource::kInotify); // what happened before the watch
+            look_for_kernel_threads();
         }
         std::optional<Outcome> over;
         for (const WaitSet::Wake &wake : *wakes) {
@@ -197,8 +198,70 @@ Status Operation::sleep_until_settled(WaitSet &set)
             give_up(*over);
             return {};
         }
+        if (options_.on_late && !told_late_ && now_ns() - start_ns_ >= options_.late_after_ns)
+            tell_late();
     }
     return {};
+}
+
+int Operation::longest_sleep_ms() const
+{
+    int longest_ms = reread_ms_ != 0 ? reread_ms_ : watching_files_ ? -1 : kShortWaitMs;
+    if (options_.on_late && !told_late_) {
+        const std::uint64_t since_ns = now_ns() - start_ns_;
+        const std::uint64_t left_ns =
+            options_.late_after_ns > since_ns ? options_.late_after_ns - since_ns : 0;
+        const auto left_ms =
+            static_cast<int>(std::min<std::uint64_t>(left_ns / 1'000'000 + 1, kLongestTimerMs));
+        longest_ms = longest_ms < 0 ? left_ms : std::min(longest_ms, left_ms);
+    }
+    return longest_ms;
+}
+
+std::optional<WhyReport> Operation::explain(Job &job)
+{
+    if (goal_ == Goal::kThawed)
+        return std::nullopt; // no task holds up a thaw
+    auto report = freezer_.why(*job.cgroup, goal_ == Goal::kFrozen ? WhyReport::Purpose::kFreeze
+                                                                   : WhyReport::Purpose::kKill);
+    if (!report)
+        return std::nullopt;
+    return std::move(*report);
+}
+
+void Operation::tell_late()
+{
+    told_late_ = true;
+    for (Job &job : jobs_) {
+        if (job.settled)
+            continue;
+        if (const auto report = explain(job); report && !report->tasks.empty())
+            options_.on_late(job.report.target, *report, false);
+    }
+}
+
+// On v2 a kernel thread is counted and never frozen (76f969e8948d), so no wait will help.
+void Operation::look_for_kernel_threads()
+{
+    if (goal_ != Goal::kFrozen)
+        return;
+    const auto rows = snapshot();
+    if (!rows)
+        return;
+    for (Job &job : jobs_) {
+        const auto thread = std::find_if(rows->begin(), rows->end(), [&](const fz_task_row &row) {
+            return row.target == job.slot && (row.flags & FZ_PF_KTHREAD) != 0;
+        });
+        if (job.settled || thread == rows->end())
+            continue;
+        job.report.warnings.push_back("it holds the kernel thread " +
+                                      std::to_string(thread->task.tid) + " " +
+                                      comm_of(thread->task) + " and so will never read frozen");
+        if (!options_.on_late)
+            continue;
+        if (const auto report = explain(job))
+            options_.on_late(job.report.target, *report, true);
+    }
 }
 
 void Operation::give_up(Outcome outcome)
@@ -208,8 +271,10 @@ void Operation::give_up(Outcome outcome)
     look_at_touched();
     // All are named before the first is touched: a rollback would change what there is to see.
     for (Job &job : jobs_) {
-        if (!job.settled)
-            name_stragglers(job);
+        if (job.settled)
+            continue;
+        name_stragglers(job);
+        job.report.why = explain(job);
     }
     for (Job &job : jobs_) {
         if (!job.settled)

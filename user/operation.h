@@ -105,6 +105,12 @@ class Operation
     void look(Job &job);
     Status sleep_until_settled(WaitSet &set);
     void give_up(Outcome outcome);
+    // How long the next sleep may be; -1: until something wakes it.
+    [[nodiscard]] int longest_sleep_ms() const;
+    // See WaitOptions::on_late.
+    void tell_late();
+    void look_for_kernel_threads();
+    std::optional<WhyReport> explain(Job &job);
     void fill_reports();
     void fill_tracking(Job &job);
     void fill_entries();
@@ -113,6 +119,7 @@ class Operation
     WaitSet *set_ = nullptr;             // during run()
     std::vector<std::uint32_t> touched_; // slots
     bool watching_files_ = false;
+    bool told_late_ = false;
     int reread_ms_ = 0; // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;

@@ -11,6 +11,7 @@
 
 #include "user/cgroup.h"
 #include "user/result.h"
+#include "user/why.h"
 
 namespace freezer
 {
@@ -113,6 +114,7 @@ struct TargetReport {
     std::optional<std::uint64_t> deaths;           // a kill's, where counted
     std::optional<std::vector<TaskEntry>> entries; // when asked for
     std::vector<TaskEntry> stragglers;             // tasks that kept the goal from holding
+    std::optional<WhyReport> why;                  // and what kept them
 
     std::uint64_t dropped_events = 0;
     bool complete = true; // false: details (never the verdict) may be missing

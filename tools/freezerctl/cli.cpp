@@ -22,6 +22,7 @@ void add_verbs(Cli &cli)
 {
     add_operation_verbs(cli);
     add_status_verb(cli);
+    add_why_verb(cli);
     add_doctor_verb(cli);
 }
 

@@ -52,6 +52,7 @@ void add_verbs(Cli &cli);
 void add_operation_verbs(Cli &cli); // freeze, thaw, kill, wait
 void add_status_verb(Cli &cli);
 void add_doctor_verb(Cli &cli);
+void add_why_verb(Cli &cli);
 
 // Which cgroups are meant.
 struct TargetArguments {

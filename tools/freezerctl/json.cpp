@@ -71,6 +71,82 @@ Json task_array(const std::vector<freezer::TaskEntry> &tasks)
     return array;
 }
 
+Json holder_object(const freezer::Holder &holder)
+{
+    Json object{{"role", to_string(holder.role)}, {"confidence", to_string(holder.confidence)}};
+    if (holder.pid != 0) {
+        object["pid"] = holder.pid;
+        object["comm"] = holder.comm;
+        object["state"] = std::string(1, holder.state_letter);
+    }
+    if (!holder.path.empty())
+        object["path"] = holder.path;
+    if (!holder.type.empty())
+        object["type"] = holder.type;
+    if (!holder.source.empty())
+        object["source"] = holder.source;
+    return object;
+}
+
+Json held_object(const freezer::HeldTask &task)
+{
+    Json holders = Json::array();
+    for (const freezer::Holder &holder : task.holders)
+        holders.push_back(holder_object(holder));
+    return {{"tid", task.tid},
+            {"tgid", task.tgid},
+            {"comm", task.comm},
+            {"cgroup", task.cgroup},
+            {"state", std::string(1, task.state_letter)},
+            {"class", to_string(task.cause)},
+            {"confidence", to_string(task.confidence)},
+            {"what", phrase_of(task)},
+            {"symbol", task.symbol},
+            {"stack", task.stack},
+            {"looks", task.looks},
+            {"agreeing", task.agreeing},
+            {"file_system", task.file_system},
+            {"killed", task.killed},
+            {"exiting", task.exiting},
+            {"spinning", task.spinning},
+            {"off_cpu_ns", or_null(task.off_cpu_ns)},
+            {"held_by", std::move(holders)},
+            {"advice", freezer::advice_for(task.cause)}};
+}
+
+const char *purpose_name(freezer::WhyReport::Purpose purpose)
+{
+    switch (purpose) {
+    case freezer::WhyReport::Purpose::kState:
+        return "state";
+    case freezer::WhyReport::Purpose::kFreeze:
+        return "freeze";
+    case freezer::WhyReport::Purpose::kKill:
+        return "kill";
+    }
+    return "state";
+}
+
+Json why_object(const freezer::WhyReport &report)
+{
+    Json held = Json::array();
+    for (const freezer::HeldTask &task : report.tasks)
+        held.push_back(held_object(task));
+    return {{"sentence", sentence_of(report)},
+            {"for", purpose_name(report.purpose)},
+            {"state", report.state ? Json(to_string(*report.state)) : Json(nullptr)},
+            {"held_by_ancestor", or_null(report.held_by_ancestor)},
+            {"freezing_ns", or_null(report.freezing_ns)},
+            {"tasks", report.members},
+            {"frozen", report.frozen},
+            {"born", report.born},
+            {"held", std::move(held)},
+            {"looks", report.looks},
+            {"elapsed_ns", report.elapsed_ns},
+            {"source", report.bpf ? "bpf" : "proc"},
+            {"missing", report.missing}};
+}
+
 // A process may put any bytes into its name, a path may hold any: what is not UTF-8 is replaced.
 std::string dump(const Json &object)
 {
@@ -122,6 +198,7 @@ std::string to_json(const freezer::TargetReport &report,
     if (report.verb == freezer::Verb::kKill)
         object["deaths"] = or_null(report.deaths);
     object["stragglers"] = task_array(report.stragglers);
+    object["why"] = report.why ? why_object(*report.why) : Json(nullptr);
     if (report.entries)
         object["task_list"] = task_array(*report.entries);
     object["tracking"] = tracking_error ? "none" : "bpf";
@@ -148,6 +225,18 @@ std::string to_json(const freezer::CgroupStatus &status)
                 {"total_frozen_ns", or_null(status.total_ns)}};
     if (status.entries)
         object["task_list"] = task_array(*status.entries);
+    return dump(object);
+}
+
+std::string to_json(const std::string &target, const freezer::WhyReport &report)
+{
+    Json object{{"schema", kSchema},
+                {"verb", "why"},
+                {"target", target},
+                {"path", report.path},
+                {"hierarchy", report.hierarchy},
+                {"id", report.id}};
+    object.update(why_object(report));
     return dump(object);
 }
 

@@ -20,6 +20,7 @@ std::string to_json(const freezer::TargetReport &report,
                     const std::optional<freezer::Error> &tracking_error);
 std::string to_json(const freezer::CgroupStatus &status);
 std::string to_json(const freezer::Diagnosis &diagnosis);
+std::string to_json(const std::string &target, const freezer::WhyReport &report);
 // A target that was refused before anything was done.
 std::string to_json(const std::string &target, const std::string &verb,
                     const freezer::Error &error);

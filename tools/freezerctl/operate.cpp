@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // freeze, thaw, kill and wait.
+#include <unistd.h>
+
 #include <optional>
 #include <string>
 
@@ -8,6 +10,7 @@
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
+#include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
 
 namespace freezerctl
@@ -62,6 +65,13 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
         options.timeout_ns = timeout_ns;
         options.interrupt_fd = interrupt_fd;
         options.tasks = args.tasks;
+        options.on_late = [](const std::string &target, const freezer::WhyReport &report,
+                             bool hopeless) {
+            // Somebody who watches wants to know; a script gets it with the result.
+            if (hopeless || ::isatty(STDERR_FILENO) == 1)
+                complain(printable(target) +
+                         ": waiting: " + describe(report, terminal_width(STDERR_FILENO)));
+        };
         return options;
     };
     freezer::Freezer &freezer = session.freezer();
@@ -113,7 +123,7 @@ int operate(Verb verb, const OperationArguments &args)
             print(to_json(report, session.freezer().tracking_error()) + "\n");
         else
             print(describe_success(report));
-        complain(describe_trouble(report));
+        complain(describe_trouble(report, terminal_width(STDERR_FILENO)));
         session.count(exit_code_of(report));
     }
     return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "tools/freezerctl/text.h"
 
+#include "tools/freezerctl/why_text.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -198,14 +200,16 @@ std::string late_sentence(const TargetReport &report)
     const std::string after = " after " + format_duration(report.elapsed_ns);
     const std::uint64_t late = report.stragglers.size();
     const bool plural = late != 1;
+    const std::string cause = report.why ? first_cause(*report.why) : "";
+    const std::string because = cause.empty() ? "" : ": " + cause;
     switch (report.goal) {
     case freezer::Goal::kFrozen:
         return "not frozen" + after + ": " + std::to_string(late) + " of " +
                count(report.tasks, "task") + (plural ? " have" : " has") +
-               " not reached the freezer";
+               " not reached the freezer" + because;
     case freezer::Goal::kEmpty:
         return "not empty" + after + ": " + count(late, "task") + (plural ? " are" : " is") +
-               " left";
+               " left" + because;
     case freezer::Goal::kThawed:
         return "not thawed" + after;
     }
@@ -263,13 +267,13 @@ std::string describe_success(const TargetReport &report)
     return line;
 }
 
-std::string describe_trouble(const TargetReport &report)
+std::string describe_trouble(const TargetReport &report, size_t columns)
 {
     const std::string target = printable(report.target);
     std::string out;
     const auto say = [&](const std::string &text) {
         if (!text.empty())
-            out += target + ": " + text + "\n";
+            out += wrap(target + ": " + text, columns, 0) + "\n";
     };
     switch (report.outcome) {
     case freezer::Outcome::kReached:
@@ -284,7 +288,8 @@ std::string describe_trouble(const TargetReport &report)
     case freezer::Outcome::kDeadline:
         say((report.outcome == freezer::Outcome::kInterrupted ? "interrupted: " : "") +
             late_sentence(report));
-        out += straggler_table(report.stragglers);
+        out +=
+            report.why ? describe_held(*report.why, columns) : straggler_table(report.stragglers);
         say(aftermath(report));
         break;
     }

@@ -24,7 +24,8 @@ std::string printable(std::string_view bytes);
 // What goes to stdout; empty when the goal was not reached. With its line end.
 std::string describe_success(const freezer::TargetReport &report);
 // What goes to stderr: why the goal was not reached, who is late, what was done about it; warnings.
-std::string describe_trouble(const freezer::TargetReport &report);
+// Wrapped to the columns, if that is not 0.
+std::string describe_trouble(const freezer::TargetReport &report, size_t columns = 0);
 
 // A table with one row for each cgroup. `now_ns` as of now_ns().
 std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::uint64_t now_ns);
