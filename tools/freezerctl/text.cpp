@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "tools/freezerctl/text.h"
 
-#include "tools/freezerctl/why_text.h"
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <optional>
 
+#include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
 
 namespace freezerctl
