@@ -87,7 +87,7 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
         return Error::from_errno(errno, "run the BPF stack iterator");
 
     // The kernel hands out what one task wrote in one piece or, where a read ends in it, in two.
-    std::vector<char> chunk(256 * 1024);
+    std::vector<char> chunk(256UL * 1024);
     size_t filled = 0;
     Pass pass;
     for (;;) {

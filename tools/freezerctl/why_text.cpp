@@ -45,7 +45,7 @@ std::string state_word(char letter)
 
 std::string holder_text(const Holder &holder)
 {
-    const std::string process = "pid " + std::to_string(holder.pid) + " " + printable(holder.comm);
+    std::string process = "pid " + std::to_string(holder.pid) + " " + printable(holder.comm);
     const std::string perhaps = holder.confidence == freezer::Confidence::kLikely ? ", likely" : "";
     switch (holder.role) {
     case Holder::Role::kUserfaultfdOwner:
