@@ -53,7 +53,7 @@ GTEST_INC  = $(if $(GTEST_SRC),-I$(GTEST_SRC)/googletest/include)
 
 # ---- files ---------------------------------------------------------------------------------------
 
-BPF_PROGRAMS = tracker tasks stacks
+BPF_PROGRAMS = tracker tasks stacks trace
 SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h)
 LIB_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard user/*.cpp))
 CMD_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard tools/freezerctl/*.cpp))

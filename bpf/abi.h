@@ -219,5 +219,60 @@ struct fz_stack_row {
 	unsigned int depth; /* addresses of the stack, innermost first */
 };
 FZ_ASSERT(sizeof(struct fz_stack_row) == 128, "fz_stack_row layout");
+/* ---- the trace (bpf/trace.bpf.c) -------------------------------------------------------------- */
+
+/* fz_trace_event.kind: a bit number of the mask of wanted events, too. */
+enum fz_trace_kind {
+	FZ_TR_MEMBER = 0,    /* a task that was there at the start; from the iterator only */
+	FZ_TR_FREEZE = 1,    /* the cgroup shall freeze; actor = who asked */
+	FZ_TR_THAW = 2,      /* the cgroup shall thaw; actor = who asked */
+	FZ_TR_REACHED = 3,   /* task is in the refrigerator; since_ns = the request, 0: not told */
+	FZ_TR_LEFT = 4,      /* task is out again; since_ns = when it reached it, 0: not told */
+	FZ_TR_FROZEN = 5,    /* the kernel calls the cgroup frozen (value 1), or no longer (0) */
+	FZ_TR_POPULATED = 6, /* the first task came (value 1), the last one went (0) */
+	FZ_TR_MADE = 7,      /* mkdir; actor = who made it */
+	FZ_TR_REMOVED = 8,   /* rmdir; actor = who removed it */
+	FZ_TR_SIGNAL = 9,    /* signal `value` was sent to task by actor */
+	FZ_TR_DELIVER = 10,  /* task takes signal `value` */
+	FZ_TR_FORK = 11,     /* task was born; actor = its parent */
+	FZ_TR_EXIT = 12,     /* task ends; value = its wait status */
+	FZ_TR_MOVED = 13,    /* task was moved into the cgroup; actor = who moved it */
+	FZ_TR_KINDS = 14,
+};
+
+/* fz_trace_event.flags */
+enum {
+	FZ_TRF_INHERITED = 1U << 0, /* the request was written to a cgroup above */
+	FZ_TRF_KERNEL = 1U << 1,    /* the kernel sent the signal; the actor only ran then */
+	FZ_TRF_GROUP = 1U << 2,     /* the signal, or the move, is of the whole process */
+	FZ_TRF_INSIDE = 1U << 3,    /* FZ_TR_MEMBER: it is in the refrigerator */
+};
+
+struct fz_trace_event {
+	unsigned int kind; /* enum fz_trace_kind */
+	unsigned int flags;
+	unsigned long long time_ns;
+	unsigned long long cgroup_id;       /* the cgroup, or the task's */
+	unsigned long long actor_cgroup_id; /* 0: no actor */
+	unsigned long long since_ns;
+	unsigned int value;
+	unsigned int result; /* of FZ_TR_SIGNAL: TRACE_SIGNAL_* of include/trace/events/signal.h */
+	struct fz_task task;
+	struct fz_task actor;
+};
+FZ_ASSERT(sizeof(struct fz_trace_event) == 112, "fz_trace_event layout");
+
+enum { FZ_TRACE_PATH_LEN = 256 };
+
+/* What the events of a cgroup are: with its path as the kernel has it, "" if it is too long. */
+struct fz_trace_cgroup_event {
+	struct fz_trace_event event;
+	char path[FZ_TRACE_PATH_LEN];
+};
+
+/* What fz_trace_drops counts besides the events, which use their own kind as index. */
+enum {
+	FZ_TRACE_DROP_RECORD = 0, /* no room to remember that a task is in the refrigerator */
+};
 
 #endif

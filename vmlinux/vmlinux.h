@@ -33,6 +33,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
@@ -83,6 +84,7 @@ struct cgroup_subsys_state {
 
 /* include/linux/cgroup-defs.h; freeze_start_nsec since 6.18 (afa3701c0e45) */
 struct cgroup_freezer_state {
+	bool freeze;
 	__u64 freeze_start_nsec;
 };
 
@@ -134,6 +136,7 @@ struct task_struct {
 	unsigned int flags;
 	unsigned int ptrace;
 	int exit_state;
+	int exit_code;
 	unsigned long jobctl;
 	unsigned int frozen : 1;
 	unsigned int in_iowait : 1;

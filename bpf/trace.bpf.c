@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/*
+ * The trace: every request, arrival, departure, signal, birth, death and move in the watched cgroups,
+ * or in every v2 cgroup, as one stream.
+ *
+ * The tracker (tracker.bpf.c) serves the verbs and sends as little as it can; this sends all that is
+ * asked for. Each event has its own program, and the library loads only those that are wanted.
+ *
+ * How a task is seen to come and go (kernel/cgroup/freezer.c and get_signal(), 5.2 to 7.3):
+ *
+ *     in    its switch away with `frozen` and JOBCTL_TRAP_FREEZE; the last task of a cgroup is
+ *           counted in cgroup_notify_frozen already, which fires before that switch
+ *     out   its switch back with `frozen` and without JOBCTL_TRAP_FREEZE: the thaw has cleared the
+ *           trap, and the task itself will clear `frozen`. A task that is killed keeps the trap: it
+ *           is out when it takes the signal, which get_signal() does before anything else
+ *
+ * A task that is woken for nothing passes both ways with the trap set and makes no event, because it
+ * has a record (compat.bpf.h) of being inside. The record is older than the request when the cgroup
+ * was thawed and frozen again before the task got to run: then it has reached the refrigerator anew
+ * without ever having left it.
+ *
+ * Cost: a context switch of a task that is neither coming nor going costs two loads for each of the
+ * two tasks.
+ */
+#include "vmlinux/vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/abi.h"
+#include "bpf/compat.bpf.h"
+#include "bpf/targets.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Policy, set by the library before loading. */
+const volatile __u32 fz_trace_wanted = 0;     /* 1 << FZ_TR_*: what is sent */
+const volatile bool fz_trace_all = false;     /* every v2 cgroup; else the targets */
+const volatile bool fz_trace_freezing = false; /* signals, births and deaths only of tasks whose
+						  cgroup is asked to freeze */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024); /* the library sets the size */
+} fz_trace_ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FZ_TR_KINDS);
+	__type(key, __u32);
+	__type(value, __u64);
+} fz_trace_drops SEC(".maps");
+
+/* The last request to freeze of each cgroup. The oldest go first; then the kernel may still know. */
+struct fz_trace_request {
+	__u64 time_ns;
+	__u64 inherited;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct fz_trace_request);
+} fz_trace_requests SEC(".maps");
+
+static __always_inline void trace_drop(__u32 kind)
+{
+	__u64 *drops = bpf_map_lookup_elem(&fz_trace_drops, &kind);
+
+	if (drops)
+		*drops += 1;
+}
+
+static __always_inline bool is_wanted(__u32 kind)
+{
+	return fz_trace_wanted & (1U << kind);
+}
+
+static __always_inline void trace_task(struct fz_task *out, struct task_struct *task)
+{
+	out->tid = BPF_CORE_READ(task, pid);
+	out->tgid = BPF_CORE_READ(task, tgid);
+	out->uid = BPF_CORE_READ(task, real_cred, uid.val);
+	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
+}
+
+static __always_inline void trace_fill(struct fz_trace_event *event, __u32 kind, __u64 time_ns,
+				       __u64 cgroup_id, struct task_struct *task,
+				       struct task_struct *actor)
+{
+	__builtin_memset(event, 0, sizeof(*event));
+	event->kind = kind;
+	event->time_ns = time_ns;
+	event->cgroup_id = cgroup_id;
+	if (task)
+		trace_task(&event->task, task);
+	if (actor) {
+		trace_task(&event->actor, actor);
+		event->actor_cgroup_id = BPF_CORE_READ(actor, cgroups, dfl_cgrp, kn, id);
+	}
+}
+
+/* An event of a task: filled but for what only some have; NULL, and counted, where no room is. */
+static __always_inline struct fz_trace_event *trace_begin(__u32 kind, __u64 time_ns,
+							  __u64 cgroup_id,
+							  struct task_struct *task,
+							  struct task_struct *actor)
+{
+	struct fz_trace_event *event = bpf_ringbuf_reserve(&fz_trace_ring, sizeof(*event), 0);
+
+	if (!event) {
+		trace_drop(kind);
+		return NULL;
+	}
+	trace_fill(event, kind, time_ns, cgroup_id, task, actor);
+	return event;
+}
+
+/* An event of a cgroup, in the context of its actor. */
+static __always_inline void trace_cgroup(__u32 kind, __u64 time_ns, struct cgroup *cgrp,
+					 const char *path, __u32 value, __u32 flags, bool has_actor)
+{
+	struct fz_trace_cgroup_event *event =
+		bpf_ringbuf_reserve(&fz_trace_ring, sizeof(*event), 0);
+
+	if (!event) {
+		trace_drop(kind);
+		return;
+	}
+	trace_fill(&event->event, kind, time_ns, BPF_CORE_READ(cgrp, kn, id), NULL,
+		   has_actor ? fz_current() : NULL);
+	event->event.value = value;
+	event->event.flags = flags;
+	/* A path that fills the room was cut: the library has to find it itself. */
+	if (bpf_probe_read_kernel_str(event->path, sizeof(event->path), path) >=
+	    (long)sizeof(event->path))
+		event->path[0] = 0;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* Whether one of the targets holds the v2 cgroup, an address. Global: see fz_target_above(). */
+__attribute__((noinline)) int is_in_target(__u64 cgroup, __u32 level)
+{
+	__u32 level_count = fz_level_count();
+
+	fz_for_each_target_slot(slot, cgroup, level, level_count)
+		return 1;
+	return 0;
+}
+
+static __always_inline bool is_watched(struct cgroup *cgrp)
+{
+	return fz_trace_all || is_in_target(fz_address(cgrp), BPF_CORE_READ(cgrp, level));
+}
+
+/* For the tracepoints of cgroups, which fire for the v1 hierarchies as well. */
+static __always_inline bool is_watched_v2(struct cgroup *cgrp)
+{
+	return BPF_CORE_READ(cgrp, root, hierarchy_id) == 0 && is_watched(cgrp);
+}
+
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
+}
+
+static __always_inline __u64 request_time(struct cgroup *cgrp, __u64 cgroup_id)
+{
+	struct fz_trace_request *request = bpf_map_lookup_elem(&fz_trace_requests, &cgroup_id);
+
+	return request ? request->time_ns : fz_cgroup_freeze_ns(cgrp);
+}
+
+static __always_inline bool is_inside(struct task_struct *task)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(task, frozen) &&
+	       (BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE);
+}
+
+/* The task has both bits. */
+static __always_inline void handle_reached(struct task_struct *task)
+{
+	struct cgroup *cgrp = cgroup_of(task);
+
+	if (!is_watched(cgrp))
+		return;
+
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	__u64 requested = request_time(cgrp, cgroup_id);
+	struct fz_record *record = fz_record_make(task);
+
+	if (!record) {
+		trace_drop(FZ_TRACE_DROP_RECORD);
+		return;
+	}
+	if (record->arrived_ns && record->arrived_ns >= requested)
+		return;
+
+	__u64 now = bpf_ktime_get_ns();
+
+	record->arrived_ns = now;
+	if (!is_wanted(FZ_TR_REACHED))
+		return;
+
+	struct fz_trace_event *event = trace_begin(FZ_TR_REACHED, now, cgroup_id, task, NULL);
+
+	if (!event)
+		return;
+	event->since_ns = requested;
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void handle_left(struct task_struct *task)
+{
+	struct fz_record *record = fz_record_peek(task);
+
+	if (!record || !record->arrived_ns)
+		return;
+
+	__u64 arrived = record->arrived_ns;
+
+	record->arrived_ns = 0;
+	if (!is_wanted(FZ_TR_LEFT))
+		return;
+
+	struct fz_trace_event *event =
+		trace_begin(FZ_TR_LEFT, bpf_ktime_get_ns(),
+			    BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id), task, NULL);
+
+	if (!event)
+		return;
+	/* 1: it was inside before the trace began, see on_task(). */
+	event->since_ns = arrived > 1 ? arrived : 0;
+	bpf_ringbuf_submit(event, 0);
+}
+
+SEC("?tp_btf/sched_switch")
+int BPF_PROG(trace_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	/* Direct loads: these lines run at every context switch of the machine. */
+	if (BPF_CORE_READ_BITFIELD(prev, frozen) && (prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
+		handle_reached(prev);
+	if (BPF_CORE_READ_BITFIELD(next, frozen) && !(next->jobctl & FZ_JOBCTL_TRAP_FREEZE))
+		handle_left(next);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_freeze")
+int BPF_PROG(trace_freeze, struct cgroup *cgrp, const char *path)
+{
+	if (!is_watched_v2(cgrp))
+		return 0;
+
+	__u64 id = BPF_CORE_READ(cgrp, kn, id);
+	__u64 now = bpf_ktime_get_ns();
+	struct fz_trace_request request = {
+		.time_ns = now,
+		.inherited = !BPF_CORE_READ(cgrp, freezer.freeze),
+	};
+
+	bpf_map_update_elem(&fz_trace_requests, &id, &request, BPF_ANY);
+	if (is_wanted(FZ_TR_FREEZE))
+		trace_cgroup(FZ_TR_FREEZE, now, cgrp, path, 0,
+			     request.inherited ? FZ_TRF_INHERITED : 0, true);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_unfreeze")
+int BPF_PROG(trace_thaw, struct cgroup *cgrp, const char *path)
+{
+	if (!is_watched_v2(cgrp))
+		return 0;
+
+	/* Both kinds read "not asked" by now: what the freeze was, the thaw is. */
+	__u64 id = BPF_CORE_READ(cgrp, kn, id);
+	struct fz_trace_request *request = bpf_map_lookup_elem(&fz_trace_requests, &id);
+
+	trace_cgroup(FZ_TR_THAW, bpf_ktime_get_ns(), cgrp, path, 0,
+		     request && request->inherited ? FZ_TRF_INHERITED : 0, true);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_notify_frozen")
+int BPF_PROG(trace_notify_frozen, struct cgroup *cgrp, const char *path, int frozen)
+{
+	if (!is_watched_v2(cgrp))
+		return 0;
+
+	struct task_struct *current = fz_current();
+
+	if (frozen && is_wanted(FZ_TR_REACHED) && is_inside(current))
+		handle_reached(current);
+	if (is_wanted(FZ_TR_FROZEN))
+		trace_cgroup(FZ_TR_FROZEN, bpf_ktime_get_ns(), cgrp, path, frozen, 0, false);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_notify_populated")
+int BPF_PROG(trace_notify_populated, struct cgroup *cgrp, const char *path, int populated)
+{
+	if (is_watched_v2(cgrp))
+		trace_cgroup(FZ_TR_POPULATED, bpf_ktime_get_ns(), cgrp, path, populated, 0, false);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_mkdir")
+int BPF_PROG(trace_mkdir, struct cgroup *cgrp, const char *path)
+{
+	if (is_watched_v2(cgrp))
+		trace_cgroup(FZ_TR_MADE, bpf_ktime_get_ns(), cgrp, path, 0, 0, true);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_rmdir")
+int BPF_PROG(trace_rmdir, struct cgroup *cgrp, const char *path)
+{
+	if (is_watched_v2(cgrp))
+		trace_cgroup(FZ_TR_REMOVED, bpf_ktime_get_ns(), cgrp, path, 0, 0, true);
+	return 0;
+}
+
+/* The source of a move is not told: the library knows who was where. So all moves are sent. */
+SEC("?tp_btf/cgroup_attach_task")
+int BPF_PROG(trace_attach, struct cgroup *dst, const char *path, struct task_struct *task,
+	     bool threadgroup)
+{
+	if (BPF_CORE_READ(dst, root, hierarchy_id) != 0)
+		return 0;
+
+	struct fz_trace_event *event =
+		trace_begin(FZ_TR_MOVED, bpf_ktime_get_ns(), BPF_CORE_READ(dst, kn, id), task,
+			    fz_current());
+
+	if (!event)
+		return 0;
+	event->flags = threadgroup ? FZ_TRF_GROUP : 0;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* Whether signals, births and deaths of the task are to be told. */
+static __always_inline bool is_life_watched(struct task_struct *task, struct cgroup *cgrp)
+{
+	if (fz_trace_freezing && !(BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE))
+		return false;
+	return is_watched(cgrp);
+}
+
+SEC("?tp_btf/signal_generate")
+int BPF_PROG(trace_signal, int sig, void *info, struct task_struct *task, int group, int result)
+{
+	struct cgroup *cgrp = cgroup_of(task);
+
+	if (!is_life_watched(task, cgrp))
+		return 0;
+
+	struct fz_trace_event *event =
+		trace_begin(FZ_TR_SIGNAL, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), task,
+			    fz_current());
+
+	if (!event)
+		return 0;
+	event->value = sig;
+	event->result = result;
+	/* SEND_SIG_PRIV, include/linux/signal_types.h: no siginfo, from the kernel itself. */
+	event->flags = (group ? FZ_TRF_GROUP : 0) |
+		       (fz_address(info) == 1 ? FZ_TRF_KERNEL : 0);
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+SEC("?tp_btf/signal_deliver")
+int BPF_PROG(trace_deliver, int sig)
+{
+	struct task_struct *task = fz_current();
+
+	if (is_inside(task))
+		handle_left(task);
+	if (!is_wanted(FZ_TR_DELIVER))
+		return 0;
+
+	struct cgroup *cgrp = cgroup_of(task);
+
+	if (!is_life_watched(task, cgrp))
+		return 0;
+
+	struct fz_trace_event *event = trace_begin(FZ_TR_DELIVER, bpf_ktime_get_ns(),
+						   BPF_CORE_READ(cgrp, kn, id), task, NULL);
+
+	if (!event)
+		return 0;
+	event->value = sig;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_fork")
+int BPF_PROG(trace_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct cgroup *cgrp = cgroup_of(child);
+
+	if (!is_life_watched(child, cgrp))
+		return 0;
+
+	struct fz_trace_event *event = trace_begin(FZ_TR_FORK, bpf_ktime_get_ns(),
+						   BPF_CORE_READ(cgrp, kn, id), child, parent);
+
+	if (event)
+		bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(trace_exit, struct task_struct *task)
+{
+	struct cgroup *cgrp = cgroup_of(task);
+
+	handle_left(task);
+	fz_record_forget(task);
+	if (!is_wanted(FZ_TR_EXIT) || !is_life_watched(task, cgrp))
+		return 0;
+
+	struct fz_trace_event *event = trace_begin(FZ_TR_EXIT, bpf_ktime_get_ns(),
+						   BPF_CORE_READ(cgrp, kn, id), task, NULL);
+
+	if (!event)
+		return 0;
+	event->value = BPF_CORE_READ(task, exit_code);
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/*
+ * Who is there when the trace begins: run once, after everything else is attached. Gives those who
+ * are in the refrigerator a record, so that they are seen to leave it.
+ */
+SEC("?iter/task")
+int on_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task)
+		return 0;
+
+	struct cgroup *cgrp = cgroup_of(task);
+
+	if (!is_watched(cgrp))
+		return 0;
+
+	struct fz_trace_event event;
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+
+	trace_fill(&event, FZ_TR_MEMBER, bpf_ktime_get_ns(), cgroup_id, task, NULL);
+	if (is_inside(task)) {
+		struct fz_record *record = fz_record_make(task);
+
+		if (record && !record->arrived_ns)
+			record->arrived_ns = 1;
+		event.flags = FZ_TRF_INSIDE;
+		event.since_ns = request_time(cgrp, cgroup_id);
+	}
+	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
+	return 0;
+}
