@@ -102,7 +102,7 @@ class TraceModel
     void for_each_active_of(const TraceEvent &event, Function function);
 
     bool keep_;
-    std::deque<Freeze> freezes_;             // a deque: pointers into it hold
+    std::list<Freeze> freezes_;              // a list: pointers into it hold
     std::map<std::uint64_t, Active> active_; // by cgroup id
     std::unordered_map<std::uint32_t, Member> members_;
     // Who is in each cgroup, by path, so that a freeze finds those of a subtree.

@@ -11,6 +11,26 @@
 namespace freezerctl
 {
 
+void Cli::parse(int argc, char **argv)
+{
+    // The first word is the verb: the command itself takes no options but --help.
+    const auto verb = std::find_if(commands_.begin(), commands_.end(), [&](const auto &entry) {
+        return argc > 1 && entry.first->check_name(argv[1]);
+    });
+    if (verb != commands_.end()) {
+        char **const end = argv + argc;
+        char **const dashes = std::find_if(
+            argv, end, [](const char *word) { return std::string_view(word) == "--"; });
+        if (dashes != end) {
+            verb->second->assign(dashes + 1, end);
+            argc = static_cast<int>(dashes - argv);
+            if (verb->second->empty())
+                throw CLI::RequiredError("a COMMAND after --");
+        }
+    }
+    app_.parse(argc, argv);
+}
+
 int Cli::run() const
 {
     const auto chosen = std::find_if(verbs_.begin(), verbs_.end(),
@@ -23,6 +43,7 @@ void add_verbs(Cli &cli)
     add_operation_verbs(cli);
     add_status_verb(cli);
     add_why_verb(cli);
+    add_trace_verb(cli);
     add_doctor_verb(cli);
 }
 

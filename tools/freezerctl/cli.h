@@ -39,11 +39,20 @@ class Cli
         return {verb, *arguments};
     }
 
+    // The verb takes "-- COMMAND ARGUMENT..." behind its own arguments, which nothing here parses.
+    void takes_command(const CLI::App &verb, std::vector<std::string> &command)
+    {
+        commands_.emplace_back(&verb, &command);
+    }
+    // Parses the command line; throws what CLI11 throws.
+    void parse(int argc, char **argv);
+
     // Runs the chosen verb.
     int run() const;
 
   private:
     CLI::App &app_;
+    std::vector<std::pair<const CLI::App *, std::vector<std::string> *>> commands_;
     std::vector<std::pair<CLI::App *, std::function<int()>>> verbs_;
 };
 
@@ -53,6 +62,10 @@ void add_operation_verbs(Cli &cli); // freeze, thaw, kill, wait
 void add_status_verb(Cli &cli);
 void add_doctor_verb(Cli &cli);
 void add_why_verb(Cli &cli);
+void add_trace_verb(Cli &cli);
+void add_record_verb(Cli &cli);
+void add_report_verb(Cli &cli);
+void add_top_verb(Cli &cli);
 
 // Which cgroups are meant.
 struct TargetArguments {

@@ -28,13 +28,14 @@ class InterruptFd
     }
     [[nodiscard]] int get() const { return fd_.get(); }
     // The signal that came, SIGTERM if none can be read.
-    [[nodiscard]] int signal_number() const
+    [[nodiscard]] signalfd_siginfo read() const
     {
         signalfd_siginfo info{};
         if (::read(fd_.get(), &info, sizeof(info)) != sizeof(info))
-            return SIGTERM;
-        return static_cast<int>(info.ssi_signo);
+            info.ssi_signo = SIGTERM;
+        return info;
     }
+    [[nodiscard]] int signal_number() const { return static_cast<int>(read().ssi_signo); }
 
   private:
     freezer::UniqueFd fd_;

@@ -28,7 +28,7 @@ int run(int argc, char **argv)
     Cli cli(app);
     add_verbs(cli);
     try {
-        app.parse(argc, argv);
+        cli.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
         return app.exit(error) == 0 ? kReached : kUsage;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "tools/freezerctl/trace_json.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -24,6 +25,9 @@ std::string dump(const Json &object)
 
 bool is_utf8(const std::string &text)
 {
+    if (std::all_of(text.begin(), text.end(),
+                    [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
+        return true;
     try {
         (void)Json(text).dump();
         return true;
@@ -278,7 +282,7 @@ std::string to_json(const TraceStart &start)
 std::string to_json(const TraceEvent &event)
 {
     Json object{{"schema", kTraceSchema},
-                {"event", event_name(event.kind, event.value)},
+                {"event", freezer::event_name(event.kind, event.value)},
                 {"time_ns", event.time_ns}};
     add_path(object, "cgroup", event.cgroup);
     if (has_task(event.kind))
@@ -318,13 +322,16 @@ std::string to_json(const TraceEnd &end, const std::vector<freezer::ProgramCost>
     for (std::uint32_t kind = 0; kind < end.drops.size(); ++kind) {
         if (end.drops[kind] == 0)
             continue;
-        lost[kind == FZ_TRACE_DROP_RECORD ? "task_records"
-                                          : event_name(static_cast<fz_trace_kind>(kind), 1)] =
-            end.drops[kind];
+        lost[kind == FZ_TRACE_DROP_RECORD
+                 ? "task_records"
+                 : freezer::event_name(static_cast<fz_trace_kind>(kind), 1)] = end.drops[kind];
     }
-    Json object{{"schema", kTraceSchema},         {"event", "end"},
-                {"time_ns", end.time_ns},         {"events", end.events},
-                {"lost_total", total(end.drops)}, {"lost", lost}};
+    Json object{{"schema", kTraceSchema},
+                {"event", "end"},
+                {"time_ns", end.time_ns},
+                {"events", end.events},
+                {"lost_total", freezer::total(end.drops)},
+                {"lost", lost}};
     if (!costs.empty()) {
         Json programs = Json::array();
         for (const freezer::ProgramCost &cost : costs)

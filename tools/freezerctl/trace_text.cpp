@@ -44,7 +44,7 @@ std::string word_of(const TraceEvent &event)
     case FZ_TR_FROZEN:
         return event.value != 0 ? "FROZEN" : "THAWED";
     default:
-        return event_name(event.kind, event.value);
+        return freezer::event_name(event.kind, event.value);
     }
 }
 
@@ -126,7 +126,9 @@ std::string TraceText::what(const TraceEvent &event) const
                            : " was frozen before the trace");
     case FZ_TR_FROZEN: {
         const freezer::Freeze *const freeze = model_.active(event.cgroup.id);
-        return event.value != 0 && freeze && !freeze->thaw_ns ? completion(*freeze) : "";
+        // The first time only: during a kill the mark comes and goes with each task.
+        const bool first = event.value != 0 && freeze && freeze->frozen_ns == event.time_ns;
+        return first && !freeze->thaw_ns ? completion(*freeze) : "";
     }
     case FZ_TR_SIGNAL: {
         const std::string result =
@@ -164,7 +166,7 @@ std::string TraceText::line(const TraceEvent &event)
 
 std::string describe_drops(const freezer::TraceDrops &drops)
 {
-    const std::uint64_t lost = total(drops);
+    const std::uint64_t lost = freezer::total(drops);
     if (lost == 0)
         return "";
     std::string list;
@@ -174,7 +176,7 @@ std::string describe_drops(const freezer::TraceDrops &drops)
         list += list.empty() ? "" : ", ";
         list += kind == FZ_TRACE_DROP_RECORD
                     ? std::string("task records")
-                    : std::string(event_name(static_cast<fz_trace_kind>(kind), 1));
+                    : std::string(freezer::event_name(static_cast<fz_trace_kind>(kind), 1));
         list += " " + std::to_string(drops[kind]);
     }
     return std::to_string(lost) + (lost == 1 ? " event was" : " events were") + " lost (" + list +

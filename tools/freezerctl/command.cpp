@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "tools/freezerctl/command.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace freezerctl
+{
+namespace
+{
+
+// In the child, after fork(2): system calls only.
+[[noreturn]] void run_when_told(int go, int failed, char *const *arguments)
+{
+    char word = 0;
+    ssize_t n = 0;
+    while ((n = ::read(go, &word, 1)) < 0 && errno == EINTR) {
+    }
+    if (n != 1)
+        ::_exit(0);
+    ::execvp(arguments[0], arguments);
+    const int error = errno;
+    (void)!::write(failed, &error, sizeof(error));
+    ::_exit(error == ENOENT ? 127 : 126);
+}
+
+} // namespace
+
+freezer::Result<Command> Command::prepare(const std::vector<std::string> &arguments)
+{
+    std::vector<char *> argv;
+    argv.reserve(arguments.size() + 1);
+    for (const std::string &argument : arguments)
+        argv.push_back(const_cast<char *>(argument.c_str()));
+    argv.push_back(nullptr);
+
+    int go[2];
+    int failed[2];
+    if (::pipe2(go, O_CLOEXEC) != 0)
+        return freezer::Error::from_errno(errno, "make a pipe");
+    Command command;
+    const freezer::UniqueFd go_reader(go[0]);
+    command.go_ = freezer::UniqueFd(go[1]);
+    if (::pipe2(failed, O_CLOEXEC) != 0)
+        return freezer::Error::from_errno(errno, "make a pipe");
+    command.failed_ = freezer::UniqueFd(failed[0]);
+    const freezer::UniqueFd failed_writer(failed[1]);
+
+    command.pid_ = ::fork();
+    if (command.pid_ < 0)
+        return freezer::Error::from_errno(errno, "start a process");
+    if (command.pid_ == 0) {
+        // Else it would hold its own door open.
+        command.go_.reset();
+        command.failed_.reset();
+        run_when_told(go[0], failed[1], argv.data());
+    }
+    // pidfd_open(2): 5.3
+    command.pidfd_ =
+        freezer::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, command.pid_, 0)));
+    if (!command.pidfd_)
+        return freezer::Error::from_errno(errno, "watch the command");
+    return command;
+}
+
+freezer::Status Command::start()
+{
+    if (::write(go_.get(), "g", 1) != 1)
+        return freezer::Error::from_errno(errno, "start the command");
+    go_.reset();
+    // Ends when execvp(3) has closed the other end.
+    int error = 0;
+    ssize_t n = 0;
+    while ((n = ::read(failed_.get(), &error, sizeof(error))) < 0 && errno == EINTR) {
+    }
+    if (n == static_cast<ssize_t>(sizeof(error)))
+        return freezer::Error::from_errno(error, "run the command");
+    return {};
+}
+
+void Command::send_signal(int number) const
+{
+    (void)::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
+}
+
+int Command::finish() const
+{
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0) {
+        if (errno != EINTR)
+            return 1;
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+} // namespace freezerctl

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// trace: every freeze, thaw and kill as it happens.
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/trace_json.h"
+#include "tools/freezerctl/trace_run.h"
+#include "tools/freezerctl/trace_text.h"
+
+namespace freezerctl
+{
+namespace
+{
+
+struct LiveArguments : TraceArguments {
+    bool json = false;
+    bool schema = false;
+};
+
+// Lines on stdout.
+class LiveSink : public TraceSink
+{
+  public:
+    explicit LiveSink(bool json) : json_(json), pipe_(is_pipe(STDOUT_FILENO)) {}
+
+    bool begin(const TraceStart &start, const std::vector<freezer::TraceEvent> &members) override
+    {
+        for (const freezer::TraceEvent &member : members)
+            (void)text_.line(member);
+        return !json_ || put(to_json(start) + "\n");
+    }
+    bool event(const freezer::TraceEvent &event) override
+    {
+        return put(json_ ? to_json(event) + "\n" : text_.line(event));
+    }
+    bool flush() override { return std::fflush(stdout) == 0 || fail(); }
+    bool end(const TraceEnd &end, const std::vector<freezer::ProgramCost> &costs) override
+    {
+        return !json_ || put(to_json(end, costs) + "\n");
+    }
+    [[nodiscard]] int pipe_fd() const override { return pipe_ ? STDOUT_FILENO : -1; }
+    int complain_of_failure() override
+    {
+        // As a shell shows a command whose reader has gone.
+        if (error_ == 0 || error_ == EPIPE)
+            return kSignal + SIGPIPE;
+        complain(std::string("freezerctl: write to stdout: ") + std::strerror(error_) + "\n");
+        return kFailed;
+    }
+
+  private:
+    bool put(const std::string &text)
+    {
+        return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() || fail();
+    }
+    bool fail()
+    {
+        if (error_ == 0)
+            error_ = errno;
+        return false;
+    }
+
+    bool json_;
+    bool pipe_;
+    int error_ = 0;
+    TraceText text_;
+};
+
+int trace(const LiveArguments &args)
+{
+    if (args.schema) {
+        print(trace_schema());
+        return kReached;
+    }
+    LiveSink sink(args.json);
+    return run_trace("trace", args, sink);
+}
+
+} // namespace
+
+void add_trace_verb(Cli &cli)
+{
+    auto [verb, args] = cli.add_verb<LiveArguments>(
+        "trace", "Show every freeze, thaw and kill as it happens", trace);
+    add_trace_options(*verb, args);
+    add_choice(*verb, "--format", args.json, {{"text", false}, {"json", true}},
+               "Lines, or one JSON object on each");
+    verb->add_flag("--json", args.json, "The same as --format json");
+    verb->add_flag("--json-schema", args.schema, "Print the schema of the JSON, and end");
+    cli.takes_command(*verb, args.command);
+}
+
+} // namespace freezerctl
