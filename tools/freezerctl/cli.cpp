@@ -44,6 +44,8 @@ void add_verbs(Cli &cli)
     add_status_verb(cli);
     add_why_verb(cli);
     add_trace_verb(cli);
+    add_record_verb(cli);
+    add_report_verb(cli);
     add_doctor_verb(cli);
 }
 

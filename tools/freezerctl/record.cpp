@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// record: a trace into a file.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tools/freezerctl/record_file.h"
+#include "tools/freezerctl/text.h"
+#include "tools/freezerctl/trace_run.h"
+#include "user/files.h"
+
+namespace freezerctl
+{
+namespace
+{
+
+struct RecordArguments : TraceArguments {
+    std::string output = "freezerctl.record";
+};
+
+// Each batch is written as soon as it was read: of a recorder that is killed only what was still in
+// the ring buffer is lost.
+class FileSink : public TraceSink
+{
+  public:
+    FileSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+
+    bool begin(const TraceStart &start, const std::vector<freezer::TraceEvent> &members) override
+    {
+        buffer_ = record_header() + record_line(to_json(start));
+        for (const freezer::TraceEvent &member : members) {
+            if (!event(member))
+                return false;
+        }
+        return true;
+    }
+    bool event(const freezer::TraceEvent &event) override
+    {
+        buffer_ += record_line(to_json(event));
+        return buffer_.size() < kFlushAt || flush();
+    }
+    bool flush() override
+    {
+        size_t done = 0;
+        while (done < buffer_.size() && error_ == 0) {
+            const ssize_t n = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
+            if (n >= 0)
+                done += static_cast<size_t>(n);
+            else if (errno != EINTR)
+                error_ = errno;
+        }
+        buffer_.clear();
+        return error_ == 0;
+    }
+    bool end(const TraceEnd &end, const std::vector<freezer::ProgramCost> &costs) override
+    {
+        buffer_ += record_line(to_json(end, costs));
+        events_ = end.events;
+        return flush();
+    }
+    int complain_of_failure() override
+    {
+        complain(printable(name_) + ": write: " + std::strerror(error_) +
+                 "; what was written before can be read\n");
+        return kFailed;
+    }
+    [[nodiscard]] bool good() const { return error_ == 0; }
+    [[nodiscard]] std::uint64_t events() const { return events_; }
+
+  private:
+    static constexpr size_t kFlushAt = 1U << 20;
+    int fd_;
+    std::string name_;
+    std::string buffer_;
+    std::uint64_t events_ = 0;
+    int error_ = 0;
+};
+
+int record(const RecordArguments &args)
+{
+    const bool to_stdout = args.output == "-";
+    freezer::UniqueFd file;
+    if (!to_stdout) {
+        file = freezer::UniqueFd(
+            ::open(args.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        if (!file) {
+            complain(printable(args.output) + ": " + std::strerror(errno) + "\n");
+            return kFailed;
+        }
+    }
+    FileSink sink(to_stdout ? STDOUT_FILENO : file.get(), args.output);
+    const int code = run_trace("record", args, sink);
+    if (sink.good() && sink.events() > 0)
+        complain("freezerctl: " + std::to_string(sink.events()) + " events in " +
+                 printable(args.output) + "\n");
+    return code;
+}
+
+} // namespace
+
+void add_record_verb(Cli &cli)
+{
+    auto [verb, args] = cli.add_verb<RecordArguments>(
+        "record", "Write a trace to a file, for 'freezerctl report'", record);
+    add_trace_options(*verb, args);
+    verb->add_option("-o,--output", args.output,
+                     "The file; '-' is stdout (default freezerctl.record)")
+        ->type_name("FILE");
+    cli.takes_command(*verb, args.command);
+}
+
+} // namespace freezerctl
