@@ -46,6 +46,8 @@ LIBS    = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 else
 LIBS    = $(sysroot_lib) -lbpf -lelf -lz
 endif
+# Of the command only: its live view.
+TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
 # What the tests need besides: a FUSE file system that hangs.
 TEST_LIBS  = -lfuse3
@@ -57,7 +59,7 @@ BPF_PROGRAMS = tracker tasks stacks trace
 SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h)
 LIB_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard user/*.cpp))
 CMD_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard tools/freezerctl/*.cpp))
-CMD_LIB_OBJS = $(filter-out $(O)/tools/freezerctl/main.o,$(CMD_OBJS))
+CMD_LIB_OBJS = $(filter-out %/main.o %/top.o,$(CMD_OBJS))
 TESTS        = unit kernel cli
 test_objs    = $(patsubst %.cpp,$(O)/%.o,$(wildcard tests/$(1)/*.cpp))
 SUPPORT_OBJS = $(call test_objs,support)
@@ -111,7 +113,7 @@ $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
 
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@

@@ -69,9 +69,8 @@ Histogram histogram(const std::vector<std::uint64_t> &ascending)
     Histogram out;
     if (ascending.empty())
         return out;
-    // 1, 2, 5, 10 ... would need no less rows, and doubling shows a tail as well as a body.
     std::uint64_t bound = 1000;
-    while (bound * 2 <= ascending.front())
+    while (bound < ascending.front() && bound <= UINT64_MAX / 2)
         bound *= 2;
     size_t i = 0;
     while (i < ascending.size()) {

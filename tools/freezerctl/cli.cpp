@@ -46,6 +46,7 @@ void add_verbs(Cli &cli)
     add_trace_verb(cli);
     add_record_verb(cli);
     add_report_verb(cli);
+    add_top_verb(cli);
     add_doctor_verb(cli);
 }
 

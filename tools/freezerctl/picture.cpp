@@ -231,8 +231,9 @@ class Picture
     {
         y_ += 8;
         if (!title.empty()) {
+            y_ += 12;
             text(16, y_ + 4, title, "font-weight=\"bold\"");
-            y_ += 14;
+            y_ += 16;
         }
         section_top_ = y_;
     }
@@ -292,17 +293,15 @@ class Picture
             text(kLeft - 8, y + 4, std::to_string(percent) + " %", "text-anchor=\"end\"");
         }
         std::string path = "M" + number(kLeft) + " " + number(bottom);
-        // One point for each half pixel at most, however many tasks there are.
-        std::string last_point;
+        // One step for each pixel at most, however many tasks there are.
         double last_y = bottom;
         for (size_t i = 0; i < times_.size(); ++i) {
-            const std::string x = number(axis_.x(times_[i]));
+            const double x = axis_.x(times_[i]);
+            if (i + 1 < times_.size() && std::floor(x) == std::floor(axis_.x(times_[i + 1])))
+                continue;
             const double y =
                 bottom - kHeight * static_cast<double>(i + 1) / static_cast<double>(times_.size());
-            if (x == last_point && i + 1 < times_.size() && x == number(axis_.x(times_[i + 1])))
-                continue;
-            path += "L" + x + " " + number(last_y) + "L" + x + " " + number(y);
-            last_point = x;
+            path += "L" + number(x) + " " + number(last_y) + "L" + number(x) + " " + number(y);
             last_y = y;
         }
         path += "L" + number(kRight) + " " + number(last_y);
