@@ -50,7 +50,7 @@ class Screen
     [[nodiscard]] virtual bool good() const { return true; }
 };
 
-// One table below the other.
+// One table below the other, when it differs from the one before in more than times.
 class PlainScreen : public Screen
 {
   public:
@@ -125,6 +125,7 @@ int watch(Session &cli, TraceSession &session, TopView &view, Screen &screen,
         readable.push_back(screen.key_fd());
     std::uint64_t drawn_ns = 0;
     bool changed = true;
+    std::vector<TopRow> last;
     for (;;) {
         const std::uint64_t now = freezer::now_ns();
         if (end_ns && now >= *end_ns)
@@ -135,7 +136,11 @@ int watch(Session &cli, TraceSession &session, TopView &view, Screen &screen,
                 cli.refuse("freezerctl", status.error());
                 return cli.code();
             }
-            screen.show(describe_top(view.rows(*status, now)), describe_drops(session.drops()));
+            auto rows = view.rows(*status, freezer::now_ns());
+            // Most events of a machine change nothing here.
+            if (!plain || drawn_ns == 0 || !same_but_times(rows, last))
+                screen.show(describe_top(rows), describe_drops(session.drops()));
+            last = std::move(rows);
             drawn_ns = now;
             changed = false;
         }

@@ -103,6 +103,14 @@ std::vector<TopRow> TopView::rows(const std::vector<freezer::CgroupStatus> &stat
     return killed;
 }
 
+bool same_but_times(const std::vector<TopRow> &a, const std::vector<TopRow> &b)
+{
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto &x, const auto &y) {
+        return x.cgroup == y.cgroup && x.state == y.state && x.tasks == y.tasks &&
+               x.actor == y.actor && x.slowest == y.slowest;
+    });
+}
+
 std::vector<std::string> describe_top(const std::vector<TopRow> &rows)
 {
     std::vector<std::array<std::string, 6>> cells{

@@ -51,6 +51,8 @@ class TopView
     std::map<std::uint64_t, Kill> kills_; // by cgroup id
 };
 
+bool same_but_times(const std::vector<TopRow> &a, const std::vector<TopRow> &b);
+
 // As a table, its head first; lines without their ends.
 std::vector<std::string> describe_top(const std::vector<TopRow> &rows);
 

@@ -166,6 +166,19 @@ freezer::TraceOptions options_of(const TraceArguments &args, std::uint32_t &show
     return options;
 }
 
+// Said when everything is in place: whoever waits for it may begin.
+std::string describe_start(const std::vector<freezer::Target> &targets)
+{
+    std::string out = "freezerctl: tracing ";
+    if (targets.empty())
+        out += "every cgroup";
+    else if (targets.size() == 1)
+        out += printable(targets.front().cgroup->path());
+    else
+        out += std::to_string(targets.size()) + " cgroups";
+    return out + "\n";
+}
+
 } // namespace
 
 void add_trace_options(CLI::App &verb, TraceArguments &args)
@@ -225,6 +238,7 @@ int run_trace(const std::string &verb, const TraceArguments &args, TraceSink &si
         if (const auto time = *freezer::parse_timeout(args.duration))
             deadline_ns = freezer::now_ns() + *time;
     }
+    complain(describe_start(cli.targets()));
     Follower follower(*session, sink, shown);
     follower.begin(cli.targets());
     if (follower.taken() && command) {

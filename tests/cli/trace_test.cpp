@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// trace, record, report and top as a user types them.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/scratch.h"
+
+namespace
+{
+
+using nlohmann::json;
+
+std::string binary()
+{
+    const char *const name = std::getenv("FREEZERCTL");
+    return name ? name : "build/freezerctl";
+}
+
+// The command with pipes on its stdout and stderr.
+class Running
+{
+  public:
+    explicit Running(const std::vector<std::string> &arguments)
+    {
+        std::vector<std::string> words{binary()};
+        words.insert(words.end(), arguments.begin(), arguments.end());
+        std::vector<char *> argv;
+        for (std::string &word : words)
+            argv.push_back(word.data());
+        argv.push_back(nullptr);
+        int out[2];
+        int err[2];
+        if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
+            std::abort();
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::dup2(out[1], STDOUT_FILENO);
+            ::dup2(err[1], STDERR_FILENO);
+            ::execv(argv[0], argv.data());
+            ::_exit(127);
+        }
+        ::close(out[1]);
+        ::close(err[1]);
+        fds_ = {out[0], err[0]};
+    }
+    Running(const Running &) = delete;
+    Running &operator=(const Running &) = delete;
+    ~Running()
+    {
+        if (!status_) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+        close_output();
+        close(1);
+    }
+
+    // Reads until stdout or stderr holds the text. False: it ended before, or a deadline far beyond
+    // any real delay passed.
+    bool says(const std::string &text)
+    {
+        while (out.find(text) == std::string::npos && err.find(text) == std::string::npos) {
+            if (!read_some())
+                return false;
+        }
+        return true;
+    }
+    int finish()
+    {
+        while (read_some()) {
+        }
+        int status = 0;
+        ::waitpid(pid_, &status, 0);
+        status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        return *status_;
+    }
+    void close_output() { close(0); }
+    [[nodiscard]] pid_t pid() const { return pid_; }
+
+    std::string out;
+    std::string err;
+
+  private:
+    void close(size_t i)
+    {
+        if (fds_[i] >= 0)
+            ::close(fds_[i]);
+        fds_[i] = -1;
+    }
+    bool read_some()
+    {
+        std::array<pollfd, 2> set{{{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}}};
+        if (fds_[0] < 0 && fds_[1] < 0)
+            return false;
+        if (::poll(set.data(), set.size(), 30000) <= 0)
+            return false;
+        for (size_t i = 0; i < set.size(); ++i) {
+            if (set[i].revents == 0)
+                continue;
+            std::array<char, 4096> buffer;
+            const ssize_t n = ::read(fds_[i], buffer.data(), buffer.size());
+            if (n <= 0)
+                close(i);
+            else
+                (i == 0 ? out : err).append(buffer.data(), static_cast<size_t>(n));
+        }
+        return true;
+    }
+
+    pid_t pid_ = -1;
+    std::array<int, 2> fds_{-1, -1};
+    std::optional<int> status_;
+};
+
+// Runs to the end.
+struct Ran {
+    int status;
+    std::string out;
+    std::string err;
+};
+Ran run(const std::vector<std::string> &arguments)
+{
+    Running running(arguments);
+    const int status = running.finish();
+    return {status, running.out, running.err};
+}
+
+std::vector<json> lines_of(const std::string &text)
+{
+    std::vector<json> out;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);)
+        out.push_back(json::parse(line));
+    return out;
+}
+
+size_t count(const std::string &text, const std::string &what)
+{
+    size_t n = 0;
+    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at)
+        ++n;
+    return n;
+}
+
+// A file that is gone afterwards.
+class File
+{
+  public:
+    File()
+    {
+        const int fd = ::mkstemp(path_.data());
+        if (fd < 0)
+            std::abort();
+        ::close(fd);
+    }
+    File(const File &) = delete;
+    File &operator=(const File &) = delete;
+    ~File() { ::unlink(path_.c_str()); }
+    [[nodiscard]] const std::string &path() const { return path_; }
+
+  private:
+    std::string path_ = "/tmp/freezerctl-test-XXXXXX";
+};
+
+TEST(TraceCommand, follows_until_interrupted)
+{
+    test::Scratch scratch;
+    for (int i = 0; i < 3; ++i)
+        scratch.spawn_sleeper();
+    Running trace({"trace", scratch.path()});
+    ASSERT_TRUE(trace.says("tracing"));
+    EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
+    ASSERT_TRUE(trace.says("FROZEN")) << trace.err;
+    EXPECT_EQ(run({"thaw", scratch.path()}).status, 0);
+    ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 0; }));
+    ASSERT_TRUE(trace.says(" left "));
+    ::kill(trace.pid(), SIGINT);
+    EXPECT_EQ(trace.finish(), 0);
+    EXPECT_EQ(count(trace.out, " frozen    "), 3U) << trace.out;
+    EXPECT_EQ(count(trace.out, " freeze    "), 1U) << trace.out;
+    EXPECT_NE(trace.out.find("freezerctl (uid 0)"), std::string::npos) << trace.out;
+    EXPECT_NE(trace.out.find("3 tasks in "), std::string::npos) << trace.out;
+}
+
+TEST(TraceCommand, a_commands_status_and_what_it_did)
+{
+    test::Scratch scratch;
+    for (int i = 0; i < 4; ++i)
+        scratch.spawn_sleeper();
+    const Ran ran = run({"trace", "--format", "json", scratch.path(), "--", "/bin/sh", "-c",
+                         binary() + " freeze " + scratch.path() + " >/dev/null && exit 7"});
+    EXPECT_EQ(ran.status, 7) << ran.err;
+    const auto lines = lines_of(ran.out);
+    ASSERT_GE(lines.size(), 3U);
+    EXPECT_EQ(lines.front()["event"], "start");
+    EXPECT_EQ(lines.back()["event"], "end");
+    EXPECT_EQ(lines.back()["lost_total"], 0);
+    EXPECT_EQ(lines.back()["events"], lines.size() - 2);
+    std::set<int> reached;
+    for (const json &line : lines) {
+        if (line["event"] == "reached")
+            EXPECT_TRUE(reached.insert(line["task"]["tid"]).second);
+        if (line["event"] == "freeze") {
+            EXPECT_EQ(line["actor"]["comm"], "freezerctl");
+            EXPECT_EQ(line["cgroup"], scratch.path());
+        }
+    }
+    EXPECT_EQ(reached.size(), 4U);
+
+    EXPECT_EQ(run({"trace", scratch.path(), "--", "/no/such/program"}).status, 127);
+    EXPECT_EQ(run({"trace", scratch.path(), "--", "/etc/hostname"}).status, 126);
+    EXPECT_EQ(run({"trace", scratch.path(), "--", "/bin/sh", "-c", "kill -TERM $$"}).status,
+              128 + SIGTERM);
+}
+
+TEST(TraceCommand, signals_pass_to_the_command)
+{
+    test::Scratch scratch;
+    Running trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
+                   "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"});
+    ASSERT_TRUE(trace.says("up"));
+    ::kill(trace.pid(), SIGTERM);
+    EXPECT_EQ(trace.finish(), 9);
+}
+
+TEST(TraceCommand, for_a_time)
+{
+    test::Scratch scratch;
+    EXPECT_EQ(run({"trace", scratch.path(), "--for", "100ms"}).status, 0);
+    EXPECT_EQ(run({"trace", "--for", "100ms"}).status, 0);
+    EXPECT_EQ(run({"top", "--for", "100ms"}).status, 0);
+}
+
+TEST(TraceCommand, bad_input)
+{
+    test::Scratch scratch;
+    EXPECT_EQ(run({"trace", "/no-such-cgroup-here"}).status, 4);
+    EXPECT_EQ(run({"trace", scratch.path(), "--for", "soon"}).status, 2);
+    EXPECT_EQ(run({"trace", scratch.path(), "--events", "melt"}).status, 2);
+    EXPECT_EQ(run({"trace", scratch.path(), "--format", "xml"}).status, 2);
+    EXPECT_EQ(run({"trace", scratch.path(), "--buffer", "1"}).status, 2);
+    EXPECT_EQ(run({"trace", scratch.path(), "--"}).status, 2);
+    EXPECT_EQ(run({"report", "/no/such/file"}).status, 1);
+    EXPECT_EQ(run({"report", "/etc/hostname"}).status, 1);
+    EXPECT_EQ(run({"report", "/tmp"}).status, 1);
+    EXPECT_EQ(run({"report", "/dev/null"}).status, 1);
+    EXPECT_EQ(run({"report", "--format", "pdf", "/dev/null"}).status, 2);
+    EXPECT_EQ(run({"record", "-o", "/no/such/directory/file", "--for", "1ms"}).status, 1);
+}
+
+TEST(TraceCommand, a_reader_that_goes_away_ends_it)
+{
+    test::Scratch scratch;
+    scratch.spawn_sleeper();
+    Running trace({"trace", scratch.path()});
+    ASSERT_TRUE(trace.says("tracing"));
+    trace.close_output();
+    // No event is needed for it to notice.
+    EXPECT_EQ(trace.finish(), 128 + SIGPIPE);
+}
+
+TEST(TraceCommand, a_reader_that_goes_away_leaves_the_command_alone)
+{
+    test::Scratch scratch;
+    Running trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
+                   "trap 'exit 5' TERM; echo up >&2; while :; do sleep 0.05; done"});
+    ASSERT_TRUE(trace.says("up"));
+    trace.close_output();
+    ::kill(trace.pid(), SIGTERM);
+    EXPECT_EQ(trace.finish(), 5);
+}
+
+TEST(TraceCommand, a_removed_cgroup_ends_it)
+{
+    test::Scratch scratch;
+    scratch.mkdir("gone");
+    Running trace({"trace", scratch.path("gone")});
+    ASSERT_TRUE(trace.says("tracing"));
+    ASSERT_TRUE(scratch.rmdir("gone"));
+    EXPECT_EQ(trace.finish(), 0);
+    EXPECT_NE(trace.err.find("removed"), std::string::npos) << trace.err;
+    EXPECT_NE(trace.out.find(" removed "), std::string::npos) << trace.out;
+}
+
+TEST(TraceCommand, stdout_that_is_full)
+{
+    test::Scratch scratch;
+    scratch.spawn_sleeper();
+    const std::string command =
+        binary() + " trace --json " + scratch.path() + " --for 10s > /dev/full 2>/dev/null";
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST(RecordCommand, and_every_report)
+{
+    test::Scratch scratch;
+    scratch.mkdir("a");
+    for (int i = 0; i < 5; ++i)
+        scratch.spawn_sleeper("a");
+    const File file;
+    const Ran recorded = run(
+        {"record", "-o", file.path(), scratch.path(), "--", binary(), "freeze", scratch.path()});
+    ASSERT_EQ(recorded.status, 0) << recorded.err;
+
+    const Ran text = run({"report", file.path()});
+    EXPECT_EQ(text.status, 0) << text.err;
+    EXPECT_EQ(text.err, "");
+    EXPECT_EQ(count(text.out, " frozen    "), 5U) << text.out;
+    const Ran as_json = run({"report", "--format", "json", file.path()});
+    size_t reached = 0;
+    for (const json &line : lines_of(as_json.out))
+        reached += line["event"] == "reached" ? 1 : 0;
+    EXPECT_EQ(reached, 5U);
+    const Ran summary = run({"report", "--format", "summary", file.path()});
+    EXPECT_NE(summary.out.find("5 tasks, frozen in "), std::string::npos) << summary.out;
+    EXPECT_NE(summary.out.find("1 freeze, "), std::string::npos) << summary.out;
+    const json perfetto = json::parse(run({"report", "--format", "perfetto", file.path()}).out);
+    std::set<int> tracks;
+    for (const json &event : perfetto["traceEvents"]) {
+        if (event["ph"] == "X" && event["name"] == "freezing")
+            tracks.insert(event["tid"].get<int>());
+    }
+    EXPECT_EQ(tracks.size(), 5U);
+    EXPECT_TRUE(run({"report", "--format", "svg", file.path()}).out.starts_with("<svg "));
+    EXPECT_TRUE(run({"report", "--format", "html", file.path()}).out.starts_with("<!DOCTYPE"));
+    EXPECT_EQ(run({"report", "--format", "svg", "--freeze", "2", file.path()}).status, 1);
+
+    // Cut in the middle of a line.
+    const std::string whole = test::read_file(file.path());
+    ASSERT_EQ(::truncate(file.path().c_str(), static_cast<off_t>(whole.size() * 2 / 3)), 0);
+    const Ran cut = run({"report", file.path()});
+    EXPECT_EQ(cut.status, 0);
+    EXPECT_NE(cut.err.find("cut short"), std::string::npos) << cut.err;
+    EXPECT_NE(cut.err.find("damaged"), std::string::npos) << cut.err;
+    EXPECT_GT(count(cut.out, "\n"), 0U);
+}
+
+TEST(RecordCommand, killed_it_leaves_a_file_that_opens)
+{
+    test::Scratch scratch;
+    for (int i = 0; i < 3; ++i)
+        scratch.spawn_sleeper();
+    const File file;
+    {
+        Running record({"record", "-o", file.path(), scratch.path()});
+        ASSERT_TRUE(record.says("tracing"));
+        EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
+        ASSERT_TRUE(test::eventually(
+            [&] { return count(test::read_file(file.path()), "\"event\":\"reached\"") == 3; }));
+        ::kill(record.pid(), SIGKILL);
+        EXPECT_EQ(record.finish(), 128 + SIGKILL);
+    }
+    const Ran text = run({"report", file.path()});
+    EXPECT_EQ(text.status, 0);
+    EXPECT_EQ(count(text.out, " frozen    "), 3U) << text.out;
+    EXPECT_NE(text.err.find("cut short"), std::string::npos) << text.err;
+}
+
+TEST(RecordCommand, a_full_disk_is_said)
+{
+    test::Scratch scratch;
+    const Ran full = run({"record", "-o", "/dev/full", scratch.path(), "--for", "10s"});
+    EXPECT_EQ(full.status, 1);
+    EXPECT_NE(full.err.find("No space left"), std::string::npos) << full.err;
+}
+
+TEST(RecordCommand, losses_are_said_everywhere)
+{
+    test::Scratch scratch;
+    for (int i = 0; i < 300; ++i)
+        scratch.spawn_sleeper();
+    const File file;
+    Running record(
+        {"record", "-o", file.path(), "--buffer", "4096", "--events", "reached", scratch.path()});
+    ASSERT_TRUE(record.says("tracing"));
+    ::kill(record.pid(), SIGSTOP); // nobody reads
+    EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
+    ::kill(record.pid(), SIGCONT);
+    ::kill(record.pid(), SIGTERM);
+    EXPECT_EQ(record.finish(), 0);
+    EXPECT_NE(record.err.find("were lost (reached "), std::string::npos) << record.err;
+    const Ran as_json = run({"report", "--format", "json", file.path()});
+    const auto lines = lines_of(as_json.out);
+    EXPECT_EQ(lines.back()["lost"]["reached"].get<int>() + lines.back()["events"].get<int>(), 300);
+    EXPECT_NE(as_json.err.find("were lost"), std::string::npos);
+    EXPECT_NE(run({"report", "--format", "html", file.path()}).out.find("were lost"),
+              std::string::npos);
+}
+
+TEST(TraceCommand, hostile_names)
+{
+    test::Scratch scratch;
+    scratch.spawn([] {
+        if (!test::write_file("/proc/self/comm", "\x1b[2J<&\"'>"))
+            ::_exit(1);
+        test::sleep_for_ever();
+    });
+    ASSERT_TRUE(test::eventually([&] {
+        return test::read_file("/proc/" + std::to_string(scratch.threads()[0]) + "/comm")[0] ==
+               '\x1b';
+    }));
+    const File file;
+    EXPECT_EQ(
+        run({"record", "-o", file.path(), scratch.path(), "--", binary(), "freeze", scratch.path()})
+            .status,
+        0);
+    for (const char *format : {"text", "json", "summary", "perfetto", "svg", "html"}) {
+        const Ran ran = run({"report", "--format", format, file.path()});
+        EXPECT_EQ(ran.status, 0) << format;
+        EXPECT_NE(ran.out.find("[2J"), std::string::npos) << format;
+        EXPECT_EQ(ran.out.find('\x1b'), std::string::npos) << format;
+        EXPECT_TRUE(ran.out.find("<&") == std::string::npos || std::string(format) == "text" ||
+                    ran.out[0] != '<')
+            << format;
+    }
+}
+
+TEST(TraceCommand, the_schema_is_json)
+{
+    const Ran ran = run({"trace", "--json-schema"});
+    EXPECT_EQ(ran.status, 0);
+    EXPECT_EQ(json::parse(ran.out)["properties"]["schema"]["const"], 1);
+}
+
+TEST(TopCommand, shows_what_is_frozen_and_who_did_it)
+{
+    test::Scratch scratch;
+    scratch.spawn_sleeper();
+    Running top({"top"});
+    ASSERT_TRUE(top.says("CGROUP"));
+    EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
+    ASSERT_TRUE(top.says(scratch.path()));
+    ASSERT_TRUE(top.says("freezerctl"));
+    ::kill(top.pid(), SIGINT);
+    EXPECT_EQ(top.finish(), 0);
+    const Ran once = run({"top", "--once"});
+    EXPECT_EQ(once.status, 0);
+    EXPECT_NE(once.out.find(scratch.path()), std::string::npos) << once.out;
+}
+
+} // namespace
