@@ -212,7 +212,7 @@ TEST(TraceCommand, a_commands_status_and_what_it_did)
     std::set<int> reached;
     for (const json &line : lines) {
         if (line["event"] == "reached")
-            EXPECT_TRUE(reached.insert(line["task"]["tid"]).second);
+            EXPECT_TRUE(reached.insert(line["task"]["tid"].get<int>()).second);
         if (line["event"] == "freeze") {
             EXPECT_EQ(line["actor"]["comm"], "freezerctl");
             EXPECT_EQ(line["cgroup"], scratch.path());

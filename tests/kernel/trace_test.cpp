@@ -159,7 +159,7 @@ TEST_F(Trace, each_task_reaches_and_leaves_once)
     ASSERT_EQ(model.freezes().size(), 1U);
     EXPECT_EQ(model.freezes().front().tasks.size(), 20U);
     EXPECT_TRUE(model.freezes().front().total_ns());
-    EXPECT_EQ(total(session_->drops()), 0U);
+    EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
 TEST_F(Trace, kill_while_frozen)
@@ -213,7 +213,7 @@ TEST_F(Trace, two_hundred_rounds_lose_nothing)
     EXPECT_EQ(count(FZ_TR_LEFT), 10 * kRounds);
     EXPECT_EQ(count(FZ_TR_FREEZE), kRounds);
     EXPECT_EQ(count(FZ_TR_THAW), kRounds);
-    EXPECT_EQ(total(session_->drops()), 0U);
+    EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
 TEST_F(Trace, two_thousand_tasks_while_nobody_reads_lose_nothing)
@@ -228,7 +228,7 @@ TEST_F(Trace, two_thousand_tasks_while_nobody_reads_lose_nothing)
     ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) >= 2000; }));
     EXPECT_EQ(tids(FZ_TR_REACHED), set_of(scratch.threads()));
     EXPECT_EQ(tids(FZ_TR_LEFT), set_of(scratch.threads()));
-    EXPECT_EQ(total(session_->drops()), 0U);
+    EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
 TEST_F(Trace, losses_are_counted_exactly)
@@ -246,7 +246,7 @@ TEST_F(Trace, losses_are_counted_exactly)
         until([&] { return count(FZ_TR_REACHED) + session_->drops()[FZ_TR_REACHED] >= 300; }));
     EXPECT_EQ(count(FZ_TR_REACHED) + session_->drops()[FZ_TR_REACHED], 300U);
     EXPECT_GT(session_->drops()[FZ_TR_REACHED], 0U);
-    EXPECT_EQ(total(session_->drops()), session_->drops()[FZ_TR_REACHED]);
+    EXPECT_EQ(freezer::total(session_->drops()), session_->drops()[FZ_TR_REACHED]);
 }
 
 TEST_F(Trace, moves_are_told_in_and_out)

@@ -3,7 +3,9 @@
 // The trace without a kernel: the model, and what each view makes of a scene.
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <csignal>
+#include <cstring>
 #include <map>
 #include <regex>
 #include <set>
@@ -560,37 +562,66 @@ TEST(Perfetto, a_track_for_each_task_from_request_to_frozen)
     }
 }
 
-// Whether every tag is closed by its own, attributes are quoted, and text holds nothing that a
-// parser would act on. Returns what is wrong.
+// A reader of as much XML as the pictures use: every tag is closed by its own, attributes are
+// quoted, text holds nothing that a parser would act on. Returns what is wrong.
 std::string check_xml(const std::string &text)
 {
     std::vector<std::string> open;
-    static const std::regex kTag(
-        R"(^<(/?)([A-Za-z][A-Za-z0-9]*)((\s+[A-Za-z:-]+="[^"<]*")*)\s*(/?)>)");
-    static const std::regex kEntity("^&(amp|lt|gt|quot|#39);");
-    for (size_t i = 0; i < text.size();) {
-        std::smatch match;
-        const auto at = text.begin() + static_cast<long>(i);
-        const auto until = text.begin() + static_cast<long>(std::min(text.size(), i + 100'000));
-        if (text[i] == '<') {
-            if (!std::regex_search(at, until, match, kTag))
-                return "no tag: " + text.substr(i, 60);
-            if (match[1].length() == 0 && match[5].length() == 0)
-                open.push_back(match[2]);
-            else if (match[1].length() != 0) {
-                if (open.empty() || open.back() != match[2])
-                    return "closes nothing: " + match.str();
-                open.pop_back();
-            }
-            i += static_cast<size_t>(match.length());
-        } else if (text[i] == '&') {
-            if (!std::regex_search(at, at + std::min<long>(8, text.end() - at), match, kEntity))
-                return "no entity: " + text.substr(i, 20);
-            i += static_cast<size_t>(match.length());
-        } else if (text[i] != '\n' && static_cast<unsigned char>(text[i]) < ' ') {
-            return "a control character";
-        } else {
+    size_t i = 0;
+    const auto at = [&](const char *what) { return text.compare(i, std::strlen(what), what) == 0; };
+    const auto name = [&] {
+        const size_t start = i;
+        while (i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) ||
+                                   (i > start && (text[i] == '-' || text[i] == ':'))))
             ++i;
+        return text.substr(start, i - start);
+    };
+    const auto spaces = [&] {
+        while (i < text.size() && (text[i] == ' ' || text[i] == '\n'))
+            ++i;
+    };
+    const auto entity = [&] {
+        for (const char *known : {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}) {
+            if (at(known))
+                return true;
+        }
+        return false;
+    };
+    while (i < text.size()) {
+        const std::string here = text.substr(i, 80);
+        if (text[i] == '&' && !entity())
+            return "no entity: " + here;
+        if (text[i] != '\n' && static_cast<unsigned char>(text[i]) < ' ')
+            return "a control character";
+        if (text[i] != '<') {
+            ++i;
+            continue;
+        }
+        const bool closes = at("</");
+        i += closes ? 2 : 1;
+        const std::string tag = name();
+        if (tag.empty())
+            return "no tag: " + here;
+        for (spaces(); i < text.size() && text[i] != '>' && text[i] != '/'; spaces()) {
+            if (name().empty() || !at("=\""))
+                return "no attribute: " + here;
+            for (i += 2; i < text.size() && text[i] != '"'; ++i) {
+                if (text[i] == '<' || (text[i] == '&' && !entity()))
+                    return "no value: " + here;
+            }
+            ++i;
+        }
+        const bool empty = at("/>");
+        i += empty ? 1 : 0;
+        if (!at(">"))
+            return "no end of a tag: " + here;
+        ++i;
+        if (closes) {
+            if (open.empty() || open.back() != tag)
+                return "closes nothing: " + here;
+            open.pop_back();
+        } else if (!empty) {
+            open.push_back(tag);
         }
     }
     return open.empty() ? "" : "left open: " + open.back();
