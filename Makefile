@@ -46,7 +46,7 @@ LIBS    = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 else
 LIBS    = $(sysroot_lib) -lbpf -lelf -lz
 endif
-# Of the command only: its live view.
+# The live view of the command, not the library.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
 # What the tests need besides: a FUSE file system that hangs.
@@ -59,7 +59,7 @@ BPF_PROGRAMS = tracker tasks stacks trace
 SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h)
 LIB_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard user/*.cpp))
 CMD_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard tools/freezerctl/*.cpp))
-CMD_LIB_OBJS = $(filter-out %/main.o %/top.o,$(CMD_OBJS))
+CMD_LIB_OBJS = $(filter-out %/main.o,$(CMD_OBJS))
 TESTS        = unit kernel cli
 test_objs    = $(patsubst %.cpp,$(O)/%.o,$(wildcard tests/$(1)/*.cpp))
 SUPPORT_OBJS = $(call test_objs,support)
@@ -136,6 +136,8 @@ $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
 	$(Q)$(O)/why_bench
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(LIBS) \
+		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
 
 vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kernel runs
 

@@ -48,10 +48,11 @@ void CgroupPaths::walk(int dir_fd, const std::string &path, int depth)
     const auto names = list_directories_at(dir_fd);
     if (!names || depth > kDepthMax)
         return;
+    const std::string prefix = path == "/" ? path : path + "/";
     for (const std::string &name : *names) {
         // One that is removed meanwhile is left out.
         if (const auto child = open_at(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
-            walk(child->get(), (path == "/" ? path : path + "/") + name, depth + 1);
+            walk(child->get(), prefix + name, depth + 1);
     }
 }
 
