@@ -6,7 +6,6 @@
 set -eu
 
 packages="make g++ clang llvm clang-format clang-tidy bpftool libbpf-dev libelf-dev zlib1g-dev
-packages="make g++ clang llvm clang-format clang-tidy bpftool libbpf-dev libelf-dev zlib1g-dev
 libncurses-dev pkg-config lowdown libcli11-dev nlohmann-json3-dev libgtest-dev libfuse3-dev fuse3"
 
 missing=
