@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+"""What runs inside the machines: static test programs of an architecture, in an initramfs."""
+
+import dataclasses
+import os
+import pathlib
+import stat
+import subprocess
+
+import packages
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = ("freezerctl", "unit_tests", "kernel_tests", "cli_tests")
+LIBRARIES = ("libbpf-dev", "libelf-dev", "zlib1g-dev", "libzstd-dev")
+HEADERS = ("libcli11-dev", "nlohmann-json3-dev")
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolchain:
+    prefix: str  # of the cross compiler
+    suites: tuple  # that the target's libraries come from
+    extra_libs: str = ""
+    # The libraries want symbols of a newer C library than the compiler's.
+    c23_shim: bool = False
+    # Debian 12's bpftool writes no skeleton for the other byte order.
+    bpftool_suite: str = ""
+
+
+TOOLCHAINS = {
+    "amd64": Toolchain("x86_64-linux-gnu-", ("bookworm",)),
+    "arm64": Toolchain("aarch64-linux-gnu-", ("bookworm",)),
+    "ppc64el": Toolchain("powerpc64le-linux-gnu-", ("bookworm",)),
+    "riscv64": Toolchain("riscv64-linux-gnu-", ("trixie",), "-lzstd", c23_shim=True),
+    "s390x": Toolchain("s390x-linux-gnu-", ("bookworm",), bpftool_suite="bookworm-backports"),
+}
+
+
+def host_architecture():
+    ran = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+class BuildFailed(Exception):
+    pass
+
+
+def build(archive, arch, out, say):
+    """Builds the programs of an architecture and returns the initramfs that holds them."""
+    toolchain = TOOLCHAINS[arch]
+    native = arch == host_architecture()
+    prefix = "" if native else toolchain.prefix
+    arguments = [f"O={out}", f"ARCH={arch}", "STATIC=1", "GTEST_SRC=/usr/src/googletest"]
+    if not native:
+        sysroot = archive.tree(arch, toolchain.suites, LIBRARIES + HEADERS)
+        libs = toolchain.extra_libs
+        if toolchain.c23_shim:
+            libs = f"{_shim(prefix, out)} {libs}"
+        arguments += [f"CROSS_COMPILE={prefix}", f"SYSROOT={sysroot}", f"EXTRA_LIBS={libs}"]
+        if toolchain.bpftool_suite:
+            host = host_architecture()
+            tree = archive.tree(host, (toolchain.bpftool_suite,), ("bpftool",))
+            arguments.append(f"BPFTOOL={tree}/usr/sbin/bpftool")
+    elif toolchain.extra_libs:
+        arguments.append(f"EXTRA_LIBS={toolchain.extra_libs}")
+    ccache = os.environ.get("VM_CXX_LAUNCHER", "")
+    if ccache:
+        arguments.append(f"CXX={ccache} {prefix}g++")
+    say(f"build for {arch}")
+    log = pathlib.Path(out) / "build.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as output:
+        ran = subprocess.run(
+            ["make", "--no-print-directory", f"-j{os.cpu_count()}", "-C", str(ROOT), *arguments]
+            + ["vm-payload"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")},
+        )
+    if ran.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise BuildFailed(f"build for {arch} failed, see {log}:\n{tail}")
+    busybox = archive.tree(arch, toolchain.suites, ("busybox-static",))
+    return _initramfs(pathlib.Path(out), f"{prefix}strip", busybox)
+
+
+def _shim(prefix, out):
+    """glibc 2.38's names for strtoll() and its like, which a newer library was built against."""
+    source = pathlib.Path(__file__).with_name("c23_shim.c")
+    target = pathlib.Path(out) / "c23_shim.o"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([f"{prefix}gcc", "-O2", "-c", str(source), "-o", str(target)], check=True)
+    return target.resolve()
+
+
+def _initramfs(out, strip, busybox):
+    path = out / "initramfs.cpio"
+    entries = [
+        ("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
+        ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
+        ("bin", stat.S_IFDIR | 0o755, b"", (0, 0)),
+        ("proc", stat.S_IFDIR | 0o755, b"", (0, 0)),
+        ("sys", stat.S_IFDIR | 0o755, b"", (0, 0)),
+        ("tmp", stat.S_IFDIR | 0o1777, b"", (0, 0)),
+        ("root", stat.S_IFDIR | 0o700, b"", (0, 0)),
+        ("etc", stat.S_IFDIR | 0o755, b"", (0, 0)),
+        ("etc/passwd", stat.S_IFREG | 0o644, b"root:x:0:0::/root:/bin/sh\n"
+         b"nobody:x:65534:65534::/:/bin/false\n", (0, 0)),
+        ("bin/busybox", stat.S_IFREG | 0o755, (busybox / "bin/busybox").read_bytes(), (0, 0)),
+        ("bin/sh", stat.S_IFLNK | 0o777, b"busybox", (0, 0)),
+        ("init", stat.S_IFREG | 0o755, pathlib.Path(__file__).with_name("init").read_bytes(), (0, 0)),
+    ]
+    for program in PROGRAMS:
+        stripped = out / f"{program}.stripped"
+        subprocess.run([strip, "-o", str(stripped), str(out / program)], check=True)
+        entries.append((f"bin/{program}", stat.S_IFREG | 0o755, stripped.read_bytes(), (0, 0)))
+    packages.write_atomically(path, cpio(entries))
+    return path
+
+
+def cpio(entries):
+    """A "newc" archive, which the kernel unpacks. Written here for the device node: mknod is root's."""
+    archive = bytearray()
+    for inode, (name, mode, data, device) in enumerate(
+        [*entries, ("TRAILER!!!", 0, b"", (0, 0))], start=1
+    ):
+        encoded = name.encode() + b"\0"
+        links = 2 if stat.S_ISDIR(mode) else 1
+        header = (inode, mode, 0, 0, links, 0, len(data), 0, 0, *device, len(encoded), 0)
+        archive += b"070701" + b"".join(b"%08x" % field for field in header) + encoded
+        archive += b"\0" * (-len(archive) % 4)
+        archive += data
+        archive += b"\0" * (-len(archive) % 4)
+    return bytes(archive)

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+"""Runs the test suites on the kernels of kernels.tsv. See docs/kernel-support.md."""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import sys
+import threading
+import time
+import traceback
+
+import kernels
+import machine
+import packages
+import payload
+import results
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.out = pathlib.Path(options.out)
+        self.archive = packages.Archive(options.cache, self.say)
+        self.begin = time.monotonic()
+        self._print = threading.Lock()
+        self.host = payload.host_architecture()
+        self.kvm = {}
+
+    def say(self, message):
+        with self._print:
+            print(f"[{time.monotonic() - self.begin:6.1f}] {message}", flush=True)
+
+    def prepare(self, lines):
+        """An initramfs for each architecture, or the reason why there is none."""
+        initramfs = {}
+        for arch in dict.fromkeys(line.arch for line in lines):
+            try:
+                out = self.out / arch
+                initramfs[arch] = payload.build(self.archive, arch, out, self.say)
+            except (packages.Unavailable, payload.BuildFailed) as error:
+                initramfs[arch] = error
+            wanted = self.options.accel
+            self.kvm[arch] = wanted != "tcg" and machine.kvm_works(arch, self.host)
+            if wanted == "kvm" and arch == self.host and not self.kvm[arch]:
+                self.say(f"warning: KVM does not work here, {arch} is emulated")
+        return initramfs
+
+    def one(self, line, initramfs):
+        result = results.Result(line.name, line.arch, options=line.cmdline)
+        try:
+            kernel = kernels.fetch(self.archive, line)
+            result.kernel = kernel.release
+            if isinstance(initramfs, Exception):
+                raise initramfs
+            console = self.boot(line, kernel, initramfs)
+            results.read(result, console, line)
+        except (packages.Unavailable, payload.BuildFailed) as error:
+            result.failures.append(str(error))
+        except Exception:  # a mistake of the runner must not hide the other machines' results
+            result.failures.append(traceback.format_exc())
+        counts = " ".join(f"{result.count(o)} {o}," for o in ("passed", "failed", "skipped"))
+        verdict = "FAILED: " + "; ".join(result.failures) if result.failures else "ok"
+        self.say(f"{line.name} ({result.kernel}): {counts} {result.seconds:.0f} s, {verdict}")
+        return result
+
+    def boot(self, line, kernel, initramfs):
+        log = self.out / "logs" / f"{line.name}.log"
+        for attempt in (1, 2):
+            kvm = self.kvm[line.arch]
+            scale = self.options.scale or (100 if kvm else 5)
+            parameters = f"fz.scale={scale} fz.suites={self.options.suites}"
+            if self.options.filter:
+                parameters += f" fz.filter={self.options.filter}"
+            command = machine.command_line(line, kernel, initramfs, kvm, parameters)
+            console = machine.run(command, log, self.options.timeout)
+            started = "@@vm start" in console.text
+            if kvm and not started:
+                self.say(f"{line.name}: does not boot with KVM, emulated from here on")
+                self.kvm[line.arch] = False
+            elif attempt == 2 or machine.EMULATOR_PANIC not in console.text:
+                break
+            else:
+                self.say(f"{line.name}: the emulator's panic, once more")
+        return console
+
+    def run(self, lines):
+        initramfs = self.prepare(lines)
+        with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
+            futures = [pool.submit(self.one, line, initramfs[line.arch]) for line in lines]
+            return [future.result() for future in futures]
+
+
+def parse_arguments():
+    cache = os.environ.get("VM_CACHE") or "~/.cache/freezerctl-vm"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tier", type=int, default=1, help="this tier and those below it")
+    parser.add_argument("--kernels", help="only the lines whose name matches this expression")
+    parser.add_argument("--list", action="store_true", help="print the lines and stop")
+    parser.add_argument("--table", default=HERE / "kernels.tsv")
+    parser.add_argument("--out", default="build/vm", help="logs and results go here")
+    parser.add_argument("--cache", default=os.path.expanduser(cache))
+    parser.add_argument("--jobs", type=int, default=2, help="machines at a time")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for each machine")
+    parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
+    parser.add_argument("--scale", type=int, help="FREEZERCTL_TEST_SCALE (100, or 5 if emulated)")
+    parser.add_argument("--suites", default="unit,kernel,cli")
+    parser.add_argument("--filter", help="a --gtest_filter for every suite")
+    return parser.parse_args()
+
+
+def main():
+    options = parse_arguments()
+    lines = kernels.select(kernels.parse(options.table), options.tier, options.kernels)
+    if not lines:
+        sys.exit(f"no line of {options.table} matches")
+    if options.list:
+        print("\n".join(f"{line.tier}  {line.name}" for line in lines))
+        return 0
+    runner = Runner(options)
+    done = runner.run(lines)
+    out = pathlib.Path(options.out)
+    packages.write_atomically(out / "results.json", results.to_json(done))
+    packages.write_atomically(out / "junit.xml", results.junit(done))
+    failed = sum(bool(result.failures) for result in done)
+    print()
+    print(results.table(done))
+    print(f"\n{len(done) - failed} of {len(done)} machines passed; logs in {out / 'logs'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
