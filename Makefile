@@ -66,7 +66,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all everything demo test bench-why install clean deps help lint asan man vm-payload FORCE
+.PHONY: all everything demo test bench-why install clean deps help lint asan man vm vm-all vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -132,12 +132,25 @@ $(O)/unit_tests: $(call test_objs,unit) $(CMD_LIB_OBJS) $(O)/libfreezer.a
 $(O)/kernel_tests: $(call test_objs,kernel) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) \
+		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
 	$(Q)$(O)/why_bench
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(LIBS) \
-		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
+
+# KERNELS: an expression that selects lines of tests/vm/kernels.tsv; VM_FLAGS: see tests/vm/run.py --help.
+KERNELS  ?=
+VM_FLAGS ?=
+vm_run    = tests/vm/run.py --out $(O)/vm $(if $(KERNELS),--kernels '$(KERNELS)') $(VM_FLAGS)
+
+vm:  ## the tests on a few other kernels, under QEMU; KERNELS='regex' selects
+	$(Q)tests/vm/install-deps.sh $$($(vm_run) --tier 1 --list-architectures)
+	$(Q)$(vm_run) --tier 1
+
+vm-all:  ## the tests on every kernel of tests/vm/kernels.tsv, and the table in docs/
+	$(Q)tests/vm/install-deps.sh
+	$(Q)$(vm_run) --tier 2
+	$(Q)tests/vm/support_table.py $(O)/vm/results.json docs/kernel-support.md
 
 vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kernel runs
 

@@ -100,6 +100,7 @@ def parse_arguments():
     parser.add_argument("--tier", type=int, default=1, help="this tier and those below it")
     parser.add_argument("--kernels", help="only the lines whose name matches this expression")
     parser.add_argument("--list", action="store_true", help="print the lines and stop")
+    parser.add_argument("--list-architectures", action="store_true")
     parser.add_argument("--table", default=HERE / "kernels.tsv")
     parser.add_argument("--out", default="build/vm", help="logs and results go here")
     parser.add_argument("--cache", default=os.path.expanduser(cache))
@@ -119,6 +120,9 @@ def main():
         sys.exit(f"no line of {options.table} matches")
     if options.list:
         print("\n".join(f"{line.tier}  {line.name}" for line in lines))
+        return 0
+    if options.list_architectures:
+        print("\n".join(dict.fromkeys(line.arch for line in lines)))
         return 0
     runner = Runner(options)
     done = runner.run(lines)

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#
+# Installs what `make vm` needs, from the system's own package sources: the emulators and cross compilers
+# of the architectures that are named, or of all. Does nothing, and needs neither root nor a network, when
+# all of it is there.
+set -eu
+
+host=$(dpkg --print-architecture)
+packages="python3 googletest"
+[ $# -gt 0 ] || set -- amd64 arm64 ppc64el riscv64 s390x
+for arch in "$@"; do
+	case $arch in
+	amd64) emulator=qemu-system-x86 compiler=g++-x86-64-linux-gnu ;;
+	arm64) emulator=qemu-system-arm compiler=g++-aarch64-linux-gnu ;;
+	ppc64el) emulator=qemu-system-ppc compiler=g++-powerpc64le-linux-gnu ;;
+	riscv64) emulator=qemu-system-misc compiler=g++-riscv64-linux-gnu ;;
+	s390x) emulator=qemu-system-misc compiler=g++-s390x-linux-gnu ;;
+	*)
+		echo "unknown architecture: $arch" >&2
+		exit 2
+		;;
+	esac
+	packages="$packages $emulator"
+	[ "$arch" = "$host" ] || packages="$packages $compiler"
+done
+
+missing=
+for package in $packages; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086
+apt-get install -y -q --no-install-recommends $missing
