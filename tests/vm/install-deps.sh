@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #
 # Installs what `make vm` needs, from the system's own package sources: the emulators and cross compilers
-# of the architectures that are named, or of all. Does nothing, and needs neither root nor a network, when
+# of the architectures that are named (base: none), or of all. Does nothing, and needs neither root nor a network, when
 # all of it is there.
 set -eu
 
 host=$(dpkg --print-architecture)
-packages="python3 googletest"
+packages="python3 cpio googletest"
 [ $# -gt 0 ] || set -- amd64 arm64 ppc64el riscv64 s390x
 for arch in "$@"; do
 	case $arch in
+	base) continue ;;
 	amd64) emulator=qemu-system-x86 compiler=g++-x86-64-linux-gnu ;;
 	arm64) emulator=qemu-system-arm compiler=g++-aarch64-linux-gnu ;;
 	ppc64el) emulator=qemu-system-ppc compiler=g++-powerpc64le-linux-gnu ;;

@@ -10,6 +10,7 @@ import tempfile
 import packages
 
 COLUMNS = ("name", "arch", "suites", "package", "tier", "expect", "options")
+MEMORY, CPUS = 768, 2
 CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no")}
 # How many of the packages that match are tried, newest first, when one cannot be downloaded.
 CANDIDATES = 3
@@ -63,7 +64,7 @@ def _parse_line(text):
             raise ValueError(f"expects {key}={expect.get(key)}, not one of {' '.join(values)}")
     if set(expect) - set(CAPABILITIES):
         raise ValueError(f"unknown capability in: {row['expect']}")
-    memory, cpus, cmdline = 768, 2, []
+    memory, cpus, cmdline = MEMORY, CPUS, []
     for word in shlex.split(row["options"]):
         if re.fullmatch(r"mem=\d+", word):
             memory = int(word[4:])

@@ -91,6 +91,9 @@ class Archive:
         self._indexes = {}
         self._lock_file = open(self.cache / "lock", "w", encoding="ascii")
 
+    def close(self):
+        self._lock_file.close()
+
     def __enter__(self):
         """One user of the cache at a time, among threads and among processes."""
         self._mutex.acquire()
