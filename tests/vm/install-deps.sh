@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #
 # Installs what `make vm` needs, from the system's own package sources: the emulators and cross compilers
-# of the architectures that are named (base: none), or of all. Does nothing, and needs neither root nor a network, when
-# all of it is there.
+# of the architectures that are named (base: none), or of all. Does nothing, and needs neither root nor a
+# network, when all of it is there.
 set -eu
 
 host=$(dpkg --print-architecture)

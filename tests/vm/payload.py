@@ -50,6 +50,8 @@ def build(archive, arch, out, say):
     native = arch == host_architecture()
     prefix = "" if native else toolchain.prefix
     arguments = [f"O={out}", f"ARCH={arch}", "STATIC=1", "GTEST_SRC=/usr/src/googletest"]
+    # Builds in half the time of -O2 -g, and nothing here is measured.
+    arguments.append("CXXFLAGS=-O1")
     if not native:
         sysroot = archive.tree(arch, toolchain.suites, LIBRARIES + HEADERS)
         libs = toolchain.extra_libs
