@@ -10,6 +10,7 @@ KERNEL_COMPLAINT = re.compile(
     r"WARNING: |BUG: |\bOops\b|kernel BUG at|Kernel panic|INFO: (rcu|task .* blocked)|UBSAN: |"
     r"general protection fault|Unable to handle kernel|suspicious RCU usage"
 )
+ESCAPE = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")  # firmware clears screens
 TEST_END = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?),? .*?\((\d+) ms\)$")
 TEST_BEGIN = re.compile(r"^\[ RUN      \] (\S+)$")
 
@@ -43,8 +44,9 @@ def read(result, console, line):
     """Fills in what a run's console says about it."""
     result.accelerator = console.accelerator
     result.seconds = console.seconds
-    text = console.text
-    started = re.search(r"^@@vm start (\S+) (\S+)$", text, re.M)
+    text = ESCAPE.sub("", console.text)
+    # The first line can follow the kernel's own, unfinished.
+    started = re.search(r"@@vm start (\S+) (\S+)$", text, re.M)
     done = re.search(r"^@@vm done (\d+)$", text, re.M)
     if started:
         result.kernel = started[1]

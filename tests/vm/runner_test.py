@@ -56,6 +56,9 @@ class Results(unittest.TestCase):
         self.assertEqual(result.kernel, "6.1.0-1-amd64")
         self.assertEqual(result.tests[1].output, "x.cpp:3: Skipped")
 
+    def test_first_line_after_firmware(self):
+        self.assertEqual(read("\x1b[?25l SLOF\nbooting@@vm start".join(GOOD.split("@@vm start"))), read(GOOD))
+
     def test_failed_test(self):
         result = read(GOOD.replace("[       OK ] A.one", "[  FAILED  ] A.one").replace("l 0", "l 1"))
         self.assertEqual(result.failures, ["1 tests failed"])
