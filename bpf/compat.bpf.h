@@ -136,9 +136,11 @@ static __always_inline bool fz_task_on_cpu(const struct task_struct *task)
  * Task storage needs an allocation, and the place that makes records is sched_switch, under the run
  * queue's lock. Before 08a7ce384e33 (6.4) that allocation was kmalloc(GFP_ATOMIC), which may wake
  * kswapd and so take a run queue's lock itself; 5.10 has no task storage for tracing programs at all
- * (a10787e6d58c, 5.13). So: storage where it allocates from a BPF memory cache, a preallocated hash
- * by tid elsewhere. The library decides (user/tracker.cpp) and creates only the map that is used.
- * The hash goes when 6.1 does.
+ * (a10787e6d58c, 5.13). Since f484f4a3e058 (6.19) it is kmalloc_nolock(), which always fails where the
+ * machine has no compare-and-exchange of two words (mm/slub.c: __CMPXCHG_DOUBLE): no record was ever
+ * made on ppc64le with 7.2. So: storage where the allocation works, a preallocated hash by tid
+ * elsewhere. The library decides (user/tracker.cpp) and creates only the map that is used.
+ * The hash stays for such machines when 6.1 has gone.
  */
 const volatile bool fz_use_storage = true;
 

@@ -24,11 +24,14 @@ namespace freezer
 namespace
 {
 
-// Whether records may live in task storage: see fz_use_storage in bpf/compat.bpf.h for the reason.
+// Whether records may live in task storage: see fz_use_storage in bpf/compat.bpf.h for the reasons.
 // By version because asking the kernel's BTF for struct bpf_local_storage_map would parse all of it
 // a second time (5 ms), and because "no" is always safe.
 bool task_storage_is_safe()
 {
+#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(__s390x__)
+    return false; // no compare-and-exchange of two words
+#endif
     utsname name{};
     unsigned major = 0;
     unsigned minor = 0;

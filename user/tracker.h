@@ -22,7 +22,7 @@ struct TrackerOptions {
     bool task_events = false;
     // Size of the ring buffer; rounded up to a power of two of pages. A test makes it too small.
     std::uint32_t ring_bytes = 256 * 1024;
-    // Room for tasks where the kernel has no safe task storage (before 6.4).
+    // Room for tasks where the kernel has no safe task storage (see fz_use_storage).
     std::uint32_t max_tasks = 65536;
 };
 
