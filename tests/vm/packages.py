@@ -22,7 +22,7 @@ INDEX_AGE = 7 * 24 * 3600
 # What an index remembers: kernels, and what a payload is made of.
 WANTED = re.compile(
     r"linux-(image|binary)-\d.*|busybox-static|bpftool|lib(bpf|elf|zstd|cli11)-dev|zlib1g-dev|"
-    r"nlohmann-json3-dev"
+    r"nlohmann-json3-dev|libc6|libelf1t64|libcap2|libssl3t64|zlib1g|libzstd1"
 )
 
 
@@ -138,13 +138,17 @@ class Archive:
             env={**os.environ, "LC_ALL": "C"},
         )
 
+    def index_path(self, architecture, suite):
+        remembered = hashlib.sha256(WANTED.pattern.encode()).hexdigest()[:8]
+        return self.cache / "index" / f"{architecture}-{suite}-{remembered}.json"
+
     def index(self, architecture, suite, fresh=False):
         """The packages of one suite, newest last; fetched when it is old or `fresh` is asked for."""
         key = (architecture, suite)
         with self:
             if key in self._indexes and not fresh:
                 return self._indexes[key]
-            path = self.cache / "index" / f"{architecture}-{suite}.json"
+            path = self.index_path(architecture, suite)
             known = path.exists()
             if fresh or not known or time.time() - path.stat().st_mtime > INDEX_AGE:
                 self.say(f"index of {suite} for {architecture}")

@@ -22,8 +22,8 @@ class Toolchain:
     extra_libs: str = ""
     # The libraries want symbols of a newer C library than the compiler's.
     c23_shim: bool = False
-    # Debian 12's bpftool writes no skeleton for the other byte order.
-    bpftool_suite: str = ""
+    # Writing a skeleton for the other byte order takes a bpftool of libbpf 1.6 or later.
+    newer_bpftool: bool = False
 
 
 TOOLCHAINS = {
@@ -31,7 +31,7 @@ TOOLCHAINS = {
     "arm64": Toolchain("aarch64-linux-gnu-", ("bookworm",)),
     "ppc64el": Toolchain("powerpc64le-linux-gnu-", ("bookworm",)),
     "riscv64": Toolchain("riscv64-linux-gnu-", ("sid",), "-lzstd", c23_shim=True),
-    "s390x": Toolchain("s390x-linux-gnu-", ("bookworm",), bpftool_suite="bookworm-backports"),
+    "s390x": Toolchain("s390x-linux-gnu-", ("bookworm",), newer_bpftool=True),
 }
 
 
@@ -58,10 +58,8 @@ def build(archive, arch, out, say):
         if toolchain.c23_shim:
             libs = f"{_shim(prefix, out)} {libs}"
         arguments += [f"CROSS_COMPILE={prefix}", f"SYSROOT={sysroot}", f"EXTRA_LIBS={libs}"]
-        if toolchain.bpftool_suite:
-            host = host_architecture()
-            tree = archive.tree(host, (toolchain.bpftool_suite,), ("bpftool",))
-            arguments.append(f"BPFTOOL={tree}/usr/sbin/bpftool")
+        if toolchain.newer_bpftool:
+            arguments.append(f"BPFTOOL={_bpftool(archive, out)}")
     elif toolchain.extra_libs:
         arguments.append(f"EXTRA_LIBS={toolchain.extra_libs}")
     ccache = os.environ.get("VM_CXX_LAUNCHER", "")
@@ -84,6 +82,18 @@ def build(archive, arch, out, say):
         raise BuildFailed(f"build for {arch} failed, see {log}:\n{tail}")
     busybox = archive.tree(arch, toolchain.suites, ("busybox-static",))
     return _initramfs(pathlib.Path(out), f"{prefix}strip", busybox)
+
+
+def _bpftool(archive, out):
+    """A newer bpftool with the C library and the others that it wants, none of them installed."""
+    names = ("bpftool", "libc6", "libelf1t64", "libcap2", "libssl3t64", "zlib1g", "libzstd1")
+    tree = archive.tree(host_architecture(), ("trixie", "trixie-backports"), names)
+    loader = next(iter(sorted(tree.glob("usr/lib/*/ld-linux*.so.*"))))
+    script = (pathlib.Path(out) / "bpftool").resolve()
+    command = f"{loader} --library-path {loader.parent} {tree}/usr/sbin/bpftool"
+    packages.write_atomically(script, f'#!/bin/sh\nexec {command} "$@"\n'.encode())
+    script.chmod(0o755)
+    return script
 
 
 def _shim(prefix, out):

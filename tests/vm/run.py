@@ -91,7 +91,15 @@ class Runner:
         initramfs = self.prepare(lines)
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
             futures = [pool.submit(self.one, line, initramfs[line.arch]) for line in lines]
-            return [future.result() for future in futures]
+            # Written after each machine: an interrupted run of an hour has not been for nothing.
+            for _ in concurrent.futures.as_completed(futures):
+                done = [future.result() for future in futures if future.done()]
+                self.write(done)
+        return done
+
+    def write(self, done):
+        packages.write_atomically(self.out / "results.json", results.to_json(done))
+        packages.write_atomically(self.out / "junit.xml", results.junit(done))
 
 
 def parse_arguments():
@@ -127,8 +135,6 @@ def main():
     runner = Runner(options)
     done = runner.run(lines)
     out = pathlib.Path(options.out)
-    packages.write_atomically(out / "results.json", results.to_json(done))
-    packages.write_atomically(out / "junit.xml", results.junit(done))
     failed = sum(bool(result.failures) for result in done)
     print()
     print(results.table(done))

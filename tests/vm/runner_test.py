@@ -151,8 +151,7 @@ class Parts(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             archive = packages.Archive(directory, print)
             self.addCleanup(archive.close)
-            index = pathlib.Path(directory) / "index" / "amd64-bookworm.json"
-            packages.write_atomically(index, b"[]")
+            packages.write_atomically(archive.index_path("amd64", "bookworm"), b"[]")
             with self.assertRaisesRegex(packages.Unavailable, "no package matches linux-image-9"):
                 archive.find("amd64", ("bookworm",), "linux-image-9.*")
 
