@@ -107,6 +107,9 @@ def _shim(prefix, out):
 
 def _initramfs(out, strip, busybox):
     path = out / "initramfs.cpio"
+    # The second is where newer suites, whose /bin is a link, have it.
+    places = (busybox / "bin/busybox", busybox / "usr/bin/busybox")
+    shell = next(place for place in places if place.exists())
     entries = [
         ("dev", stat.S_IFDIR | 0o755, b"", (0, 0)),
         ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
@@ -118,7 +121,7 @@ def _initramfs(out, strip, busybox):
         ("etc", stat.S_IFDIR | 0o755, b"", (0, 0)),
         ("etc/passwd", stat.S_IFREG | 0o644, b"root:x:0:0::/root:/bin/sh\n"
          b"nobody:x:65534:65534::/:/bin/false\n", (0, 0)),
-        ("bin/busybox", stat.S_IFREG | 0o755, (busybox / "bin/busybox").read_bytes(), (0, 0)),
+        ("bin/busybox", stat.S_IFREG | 0o755, shell.read_bytes(), (0, 0)),
         ("bin/sh", stat.S_IFLNK | 0o777, b"busybox", (0, 0)),
         ("init", stat.S_IFREG | 0o755, pathlib.Path(__file__).with_name("init").read_bytes(), (0, 0)),
     ]

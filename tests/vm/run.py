@@ -34,29 +34,20 @@ class Runner:
         with self._print:
             print(f"[{time.monotonic() - self.begin:6.1f}] {message}", flush=True)
 
-    def prepare(self, lines):
-        """An initramfs for each architecture, or the reason why there is none."""
-        initramfs = {}
-        for arch in dict.fromkeys(line.arch for line in lines):
-            try:
-                out = self.out / arch
-                initramfs[arch] = payload.build(self.archive, arch, out, self.say)
-            except (packages.Unavailable, payload.BuildFailed) as error:
-                initramfs[arch] = error
-            wanted = self.options.accel
-            self.kvm[arch] = wanted != "tcg" and machine.kvm_works(arch, self.host)
-            if wanted == "kvm" and arch == self.host and not self.kvm[arch]:
-                self.say(f"warning: KVM does not work here, {arch} is emulated")
-        return initramfs
+    def prepare(self, arch):
+        """The initramfs of an architecture, and whether KVM will run it."""
+        wanted = self.options.accel
+        self.kvm[arch] = wanted != "tcg" and machine.kvm_works(arch, self.host)
+        if wanted == "kvm" and arch == self.host and not self.kvm[arch]:
+            self.say(f"warning: KVM does not work here, {arch} is emulated")
+        return payload.build(self.archive, arch, self.out / arch, self.say)
 
     def one(self, line, initramfs):
         result = results.Result(line.name, line.arch, options=line.cmdline)
         try:
             kernel = kernels.fetch(self.archive, line)
             result.kernel = kernel.release
-            if isinstance(initramfs, Exception):
-                raise initramfs
-            console = self.boot(line, kernel, initramfs)
+            console = self.boot(line, kernel, initramfs.result())
             results.read(result, console, line)
         except (packages.Unavailable, payload.BuildFailed) as error:
             result.failures.append(str(error))
@@ -88,9 +79,14 @@ class Runner:
         return console
 
     def run(self, lines):
-        initramfs = self.prepare(lines)
-        with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-            futures = [pool.submit(self.one, line, initramfs[line.arch]) for line in lines]
+        # One build at a time, on all processors; machines whose programs are ready need not wait.
+        with concurrent.futures.ThreadPoolExecutor(1) as builder, (
+            concurrent.futures.ThreadPoolExecutor(self.options.jobs)
+        ) as pool:
+            archs = dict.fromkeys(line.arch for line in lines)
+            initramfs = {arch: builder.submit(self.prepare, arch) for arch in archs}
+            ordered = [line for arch in archs for line in lines if line.arch == arch]
+            futures = [pool.submit(self.one, line, initramfs[line.arch]) for line in ordered]
             # Written after each machine: an interrupted run of an hour has not been for nothing.
             for _ in concurrent.futures.as_completed(futures):
                 done = [future.result() for future in futures if future.done()]
