@@ -30,7 +30,27 @@ bool is_frozen_place(std::string_view wchan)
     return std::find(kPlaces.begin(), kPlaces.end(), wchan) != kPlaces.end();
 }
 
+// Where a sleeping task sleeps when wchan does not tell: the x86 kernels up to 5.15 that unwind by
+// ORC say "0" for every task (fixed by bc9bbb81730e, 5.16). Not for running tasks, of which the
+// kernel shows what happens to lie on their stacks. Goes when 5.10 does.
+std::string sleeping_place(const TaskEntry &task)
+{
+    if (!task.wchan.empty() || task.state_letter == 'R' || task.state_letter == 'Z')
+        return task.wchan;
+    return std::string(innermost_function(proc_file(task.tid, "stack")));
+}
+
 } // namespace
+
+std::string_view innermost_function(std::string_view stack)
+{
+    // "[<0>] do_freezer_trap+0x42/0x60", and more lines
+    const std::string_view line = stack.substr(0, stack.find('\n'));
+    const size_t name = line.find("] ");
+    if (name == std::string_view::npos)
+        return {};
+    return line.substr(name + 2, line.find('+') - (name + 2));
+}
 
 std::optional<ProcStat> parse_proc_stat(std::string_view line)
 {
@@ -96,6 +116,7 @@ std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup)
         if (stat->state == 'Z')
             task.note = TaskEntry::Note::kZombie;
         complete_from_proc(task);
+        task.wchan = sleeping_place(task);
         task.frozen = is_frozen_place(task.wchan);
         tasks.push_back(std::move(task));
     }

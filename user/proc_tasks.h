@@ -28,6 +28,9 @@ struct ProcStat {
 // A line of the form of /proc/PID/stat (proc(5)). The name may hold any bytes, ") R 1" among them.
 std::optional<ProcStat> parse_proc_stat(std::string_view line);
 
+// The name in the first line of /proc/TID/stack, or "": what wchan would show.
+std::string_view innermost_function(std::string_view stack);
+
 // Where a thread belongs.
 struct ProcMembership {
     int tgid = 0;

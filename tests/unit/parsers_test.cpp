@@ -113,6 +113,17 @@ TEST(ProcStat, broken_lines)
         EXPECT_FALSE(freezer::parse_proc_stat(bad)) << bad;
 }
 
+TEST(ProcStat, innermost_function)
+{
+    using freezer::innermost_function;
+    EXPECT_EQ(innermost_function("[<0>] do_freezer_trap+0x42/0x60\n[<0>] get_signal+0x1/0x2\n"),
+              "do_freezer_trap");
+    EXPECT_EQ(innermost_function("[<0>] __switch_to"), "__switch_to");
+    EXPECT_EQ(innermost_function(""), "");
+    EXPECT_EQ(innermost_function("\n[<0>] get_signal+0x1/0x2\n"), "");
+    EXPECT_EQ(innermost_function("+] "), "");
+}
+
 TEST(ProcCgroup, the_line_of_hierarchy_0)
 {
     EXPECT_EQ(freezer::parse_proc_cgroup("12:freezer:/v1\n1:name=systemd:/s\n0::/a/b\n"), "/a/b");
