@@ -21,7 +21,8 @@ import time
 INDEX_AGE = 7 * 24 * 3600
 # What an index remembers: kernels, and what a payload is made of.
 WANTED = re.compile(
-    r"linux-(image|binary)-\d.*|busybox-static|bpftool|lib(bpf|elf|zstd|cli11)-dev|zlib1g-dev|"
+    r"linux-(image|binary)-\d.*|busybox-static|bpftool|lib(bpf|elf|zstd|cli11|ncurses|fuse3)-dev|"
+    r"zlib1g-dev|"
     r"nlohmann-json3-dev|libc6|libelf1t64|libcap2|libssl3t64|zlib1g|libzstd1"
 )
 

@@ -11,7 +11,8 @@ import packages
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ("freezerctl", "unit_tests", "kernel_tests", "cli_tests")
-LIBRARIES = ("libbpf-dev", "libelf-dev", "zlib1g-dev", "libzstd-dev")
+LIBRARIES = ("libbpf-dev", "libelf-dev", "zlib1g-dev", "libzstd-dev",
+             "libncurses-dev", "libfuse3-dev")
 HEADERS = ("libcli11-dev", "nlohmann-json3-dev")
 
 
