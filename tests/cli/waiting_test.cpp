@@ -28,6 +28,8 @@ class Waiting : public ::testing::TestWithParam<const char *>
   protected:
     void SetUp() override
     {
+        if (bpf() && !test::kernel_has_btf())
+            GTEST_SKIP() << "the kernel has no BTF";
         if (!straggler_.possible())
             GTEST_SKIP() << straggler_.why();
         pid_ = straggler_.spawn(scratch_);

@@ -59,7 +59,7 @@ void OperationsTest::SetUp()
         GTEST_SKIP() << "needs root";
     if (cgroup2_mount().empty())
         GTEST_SKIP() << "no cgroup2 is mounted";
-    if (use_bpf_ && ::access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+    if (use_bpf_ && !kernel_has_btf())
         GTEST_SKIP() << "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), so no BPF for us";
     freezer::Config config;
     config.use_bpf = use_bpf_;

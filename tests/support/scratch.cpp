@@ -310,6 +310,11 @@ pid_t Scratch::spawn_napper(Counters &counters, size_t i, int milliseconds,
         below);
 }
 
+bool kernel_has_btf()
+{
+    return ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
 size_t scaled(size_t n, size_t least)
 {
     static const size_t percent = [] {

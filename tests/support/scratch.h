@@ -91,6 +91,9 @@ class Scratch
     std::string path_;
 };
 
+// Without it nothing of BPF loads.
+bool kernel_has_btf();
+
 // How many of something big a test makes: `n`, or FREEZERCTL_TEST_SCALE percent of it for machines
 // that are slow, but not fewer than `least`.
 size_t scaled(size_t n, size_t least = 1);
