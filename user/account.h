@@ -2,7 +2,6 @@
 #ifndef FREEZERCTL_USER_ACCOUNT_H
 #define FREEZERCTL_USER_ACCOUNT_H
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -30,7 +29,10 @@ class Account
     [[nodiscard]] const std::optional<Actor> &remover() const { return remover_; }
     // The last request to freeze, whoever made it, and the completion after it; 0: none seen.
     [[nodiscard]] std::uint64_t request_ns() const { return request_ns_; }
-    [[nodiscard]] std::uint64_t frozen_ns() const { return std::max(frozen_ns_, confirmed_ns_); }
+    [[nodiscard]] std::uint64_t frozen_ns() const
+    {
+        return confirmed_ns_ != 0 ? confirmed_ns_ : frozen_ns_;
+    }
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
     // Distinct tasks that arrived since the request and have not exited.
     [[nodiscard]] size_t arrived() const { return arrivals_.size(); }
@@ -39,7 +41,8 @@ class Account
     // dropped.
     void note_target(const fz_target &target);
     // The target was found frozen at that time, where the kernel's own notification does not mean
-    // it: in a cgroup with tasks and children it comes too early, or more than once.
+    // it (in a cgroup with tasks and children it comes too early, or more than once) or is still to
+    // come: the kernel sets the mark first (cgroup_update_frozen(), kernel/cgroup/freezer.c).
     void note_confirmed(std::uint64_t at_ns) { confirmed_ns_ = at_ns; }
     // A task snapshot from before the request: what the freezer holds in it makes no event at the
     // freeze.

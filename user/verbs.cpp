@@ -69,7 +69,7 @@ class FreezeOperation final : public Operation
                      killer);
                 return;
             }
-            if (!reading.undecided.empty())
+            if (!reading.undecided.empty() || job.account.frozen_ns() == 0)
                 job.account.note_confirmed(now_ns());
             settle(job, Outcome::kReached, job.account.frozen_ns());
         }
@@ -213,7 +213,7 @@ class WaitOperation final : public Operation
         if (!holds(job, reading))
             return;
         Account &account = job.account;
-        if (goal_ == Goal::kFrozen && !reading.undecided.empty())
+        if (goal_ == Goal::kFrozen && (!reading.undecided.empty() || account.frozen_ns() == 0))
             account.note_confirmed(now_ns());
         settle(job, Outcome::kReached,
                goal_ == Goal::kFrozen  ? account.frozen_ns()
