@@ -31,6 +31,8 @@ endif
 
 WARNINGS  = -Wall -Wextra
 CXXFLAGS ?= -O2 -g
+# Tests are compiled more often than they run.
+TEST_CXXFLAGS ?= -O0
 # A sysroot's headers stand in for the system's; its own C library is the cross compiler's.
 sysroot_include = $(if $(SYSROOT),-isystem $(SYSROOT)/usr/include)
 sysroot_lib     = $(if $(SYSROOT),-L$(firstword $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu*)))
@@ -107,7 +109,8 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 # Depfiles name the skeletons from the second build on; the first must make them before.
 $(O)/%.o: %.cpp $(O)/flags | $(SKELETONS)
 	$(Q)mkdir -p $(@D)
-	$(call msg,CXX,$@)$(CXX) $(ALL_CXXFLAGS) $(GTEST_INC) -c $< -o $@
+	$(call msg,CXX,$@)$(CXX) $(ALL_CXXFLAGS) $(if $(filter $(O)/tests/%,$@),$(TEST_CXXFLAGS)) \
+		$(GTEST_INC) -c $< -o $@
 
 $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
