@@ -139,7 +139,7 @@ static __always_inline bool fz_task_on_cpu(const struct task_struct *task)
  * (a10787e6d58c, 5.13). Since f484f4a3e058 (6.19) it is kmalloc_nolock(), which always fails where the
  * machine has no compare-and-exchange of two words (mm/slub.c: __CMPXCHG_DOUBLE): no record was ever
  * made on ppc64le with 7.2. So: storage where the allocation works, a preallocated hash by tid
- * elsewhere. The library decides (user/tracker.cpp) and creates only the map that is used.
+ * elsewhere. The library decides (user/task_storage.cpp) and creates only the map that is used.
  * The hash stays for such machines when 6.1 has gone.
  */
 const volatile bool fz_use_storage = true;

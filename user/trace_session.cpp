@@ -5,13 +5,11 @@
 #include <bpf/libbpf.h>
 #include <poll.h>
 #include <sys/timerfd.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <unordered_map>
 #include <unordered_set>
@@ -20,23 +18,13 @@
 #include "user/bpf_errors.h"
 #include "user/cgroup_paths.h"
 #include "user/target_maps.h"
+#include "user/task_storage.h"
 #include "user/unique_fd.h"
 
 namespace freezer
 {
 namespace
 {
-
-// See Tracker: the same rule, for the same reason.
-bool task_storage_is_safe()
-{
-    utsname name{};
-    unsigned major = 0;
-    unsigned minor = 0;
-    if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2)
-        return false;
-    return major > 6 || (major == 6 && minor >= 4);
-}
 
 constexpr std::uint32_t bit(fz_trace_kind kind)
 {

@@ -28,7 +28,7 @@ struct TraceOptions {
     std::uint32_t ring_bytes = 4 * 1024 * 1024;
     // Have the kernel measure the programs (BPF_ENABLE_STATS), for costs().
     bool measure = false;
-    // Room for tasks where the kernel has no safe task storage (before 6.4).
+    // Room for tasks where the kernel has no safe task storage (see fz_use_storage).
     std::uint32_t max_tasks = 65536;
 };
 

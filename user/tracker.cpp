@@ -5,40 +5,23 @@
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "tracker.skel.h"
 #include "user/bpf_errors.h"
 #include "user/target_maps.h"
+#include "user/task_storage.h"
 
 namespace freezer
 {
 namespace
 {
-
-// Whether records may live in task storage: see fz_use_storage in bpf/compat.bpf.h for the reasons.
-// By version because asking the kernel's BTF for struct bpf_local_storage_map would parse all of it
-// a second time (5 ms), and because "no" is always safe.
-bool task_storage_is_safe()
-{
-#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(__s390x__)
-    return false; // no compare-and-exchange of two words
-#endif
-    utsname name{};
-    unsigned major = 0;
-    unsigned minor = 0;
-    if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2)
-        return false;
-    return major > 6 || (major == 6 && minor >= 4);
-}
 
 struct SkeletonDeleter {
     void operator()(tracker_bpf *skeleton) const { tracker_bpf::destroy(skeleton); }
