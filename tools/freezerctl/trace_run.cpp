@@ -255,9 +255,12 @@ int run_trace(const std::string &verb, const TraceArguments &args, TraceSink &si
         complain("freezerctl: " + lost + "; a larger --buffer keeps them\n");
     if (args.stats)
         complain(describe_costs(session->costs(), follower.events(), follower.elapsed_ns()));
-    if (!follower.taken())
-        cli.count(static_cast<ExitCode>(sink.complain_of_failure()));
-    return command && cli.code() == kReached ? command->finish() : cli.code();
+    const int failure = follower.taken() ? kReached : sink.complain_of_failure();
+    if (!command || cli.code() != kReached)
+        return cli.code() != kReached ? cli.code() : failure;
+    // Its own code says more, and a reader may go early without any harm.
+    const int status = command->finish();
+    return status == kReached && failure == kFailed ? kFailed : status;
 }
 
 bool is_pipe(int fd)
