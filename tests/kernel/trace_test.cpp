@@ -99,6 +99,7 @@ class Trace : public ::testing::Test
             return a->time_ns < b->time_ns;
         });
         std::vector<fz_trace_kind> out;
+        out.reserve(own.size());
         for (const TraceEvent *const event : own)
             out.push_back(event->kind);
         return out;

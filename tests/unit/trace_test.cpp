@@ -276,6 +276,7 @@ std::string check(const json &schema, const json &value, const std::string &wher
                (type == "boolean" && value.is_boolean()) || (type == "null" && value.is_null()) ||
                (type == "integer" && value.is_number_integer());
     };
+    const auto below = [&](const std::string &name) { return where + name; };
     for (const auto &[word, rule] : schema.items()) {
         if (word == "type") {
             bool any = rule.is_string() && is(rule.get<std::string>());
@@ -300,19 +301,19 @@ std::string check(const json &schema, const json &value, const std::string &wher
             }
         } else if (word == "items") {
             for (const json &item : value) {
-                if (auto wrong = check(rule, item, where + "[]"); !wrong.empty())
+                if (auto wrong = check(rule, item, below("[]")); !wrong.empty())
                     return wrong;
             }
         } else if (word == "properties") {
             for (const auto &[name, sub] : rule.items()) {
                 if (!value.contains(name))
                     continue;
-                if (auto wrong = check(sub, value[name], where + "." + name); !wrong.empty())
+                if (auto wrong = check(sub, value[name], below("." + name)); !wrong.empty())
                     return wrong;
             }
         } else if (word == "additionalProperties" && rule.is_object()) {
             for (const auto &[name, item] : value.items()) {
-                if (auto wrong = check(rule, item, where + "." + name); !wrong.empty())
+                if (auto wrong = check(rule, item, below("." + name)); !wrong.empty())
                     return wrong;
             }
         } else if (word == "allOf") {

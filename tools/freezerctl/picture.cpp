@@ -95,9 +95,11 @@ class Axis
     [[nodiscard]] std::vector<std::uint64_t> ticks() const
     {
         std::vector<std::uint64_t> out;
+        const auto end = static_cast<std::uint64_t>(end_);
         if (log_) {
-            for (double tick = begin_; tick <= end_; tick *= 10)
-                out.push_back(static_cast<std::uint64_t>(tick));
+            for (auto tick = static_cast<std::uint64_t>(begin_); tick <= end / 10; tick *= 10)
+                out.push_back(tick);
+            out.push_back(out.empty() ? static_cast<std::uint64_t>(begin_) : out.back() * 10);
             return out;
         }
         double step = std::pow(10, std::floor(std::log10(end_)));
@@ -105,8 +107,9 @@ class Axis
             step /= 5;
         else if (end_ / step < 5)
             step /= 2;
-        for (double tick = 0; tick <= end_; tick += step)
-            out.push_back(static_cast<std::uint64_t>(tick));
+        const auto steps = static_cast<unsigned>(end_ / step);
+        for (unsigned i = 0; i <= steps; ++i)
+            out.push_back(static_cast<std::uint64_t>(i * step));
         return out;
     }
 
