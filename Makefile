@@ -175,7 +175,7 @@ lint: $(LINT_STAMPS)  ## clang-format and clang-tidy, findings are errors
 	$(Q)clang-format --dry-run --Werror $(CXX_SOURCES) $(CXX_HEADERS)
 
 # The object stands for the headers: it is made anew when one of them changes.
-$(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy tests/.clang-tidy
+$(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy user/.clang-tidy tests/.clang-tidy
 	$(Q)mkdir -p $(@D)
 	$(call msg,TIDY,$<)clang-tidy --quiet --warnings-as-errors='*' $< -- \
 		-std=c++20 -I. -isystem $(O) $(WARNINGS) $(DEFINES) 2>$@.log || { cat $@.log; exit 1; }; \
