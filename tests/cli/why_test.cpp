@@ -49,6 +49,7 @@ std::string run_on_terminal(const std::vector<std::string> &words, unsigned shor
     std::vector<std::string> copy{set ? set : "build/freezerctl"};
     copy.insert(copy.end(), words.begin(), words.end());
     std::vector<char *> arguments;
+    arguments.reserve(copy.size() + 1);
     for (std::string &word : copy)
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
