@@ -44,16 +44,6 @@ struct {
 	__type(value, struct fz_stack_addresses);
 } fz_stack_buffer SEC(".maps");
 
-/* A global function, see fz_target_above(): what follows is verified once, not for every depth. */
-__attribute__((noinline)) __u32 fz_is_watched(__u64 cgroup, __u32 level)
-{
-	__u32 level_count = fz_level_count();
-
-	fz_for_each_target_slot(slot, cgroup, level, level_count)
-		return 1;
-	return 0;
-}
-
 /* FZ_STACK_* but FZ_STACK_FOLLOWS. Global as well, for its branches. */
 __attribute__((noinline)) __u32 fz_stack_bits(__u64 address, __u32 flags, __u64 jobctl)
 {

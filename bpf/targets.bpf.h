@@ -80,6 +80,24 @@ __attribute__((noinline)) __u32 fz_target_above(__u64 cgroup, __u32 cgroup_level
 	for (__u32 fz_i = 0, slot; fz_i < FZ_LEVELS_MAX && fz_i < (level_count); fz_i++)           \
 		if ((slot = fz_target_above((__u64)(cgrp), cgrp_level, fz_i)) && (slot--, true))
 
+/* How many depths are watched: 0 when there is no target at all. */
+static __always_inline __u32 fz_level_count(void)
+{
+	const struct fz_config *config = fz_get_config();
+
+	return config ? config->level_count : 0;
+}
+
+/* Whether a target holds the v2 cgroup, an address. Global: see fz_target_above(). */
+__attribute__((noinline)) __u32 fz_is_watched(__u64 cgroup, __u32 level)
+{
+	__u32 level_count = fz_level_count();
+
+	fz_for_each_target_slot(slot, cgroup, level, level_count)
+		return 1;
+	return 0;
+}
+
 /*
  * A pointer as a number, for the arguments of a global function: those take no pointers into the
  * kernel, and the verifier lets none be cast.
@@ -90,14 +108,6 @@ static __always_inline __u64 fz_address(const void *pointer)
 
 	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
 	return address;
-}
-
-/* How many depths are watched: 0 when there is no target at all. */
-static __always_inline __u32 fz_level_count(void)
-{
-	const struct fz_config *config = fz_get_config();
-
-	return config ? config->level_count : 0;
 }
 
 #endif

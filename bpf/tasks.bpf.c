@@ -31,15 +31,9 @@ int dump_task(struct bpf_iter__task *ctx)
 
 	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	__u32 level = BPF_CORE_READ(cgrp, level);
-	bool watched = false;
 
 	/* Most tasks of a machine are not: nothing else is read of those. */
-	fz_for_each_target_slot(any, cgrp, level, level_count) {
-		(void)any;
-		watched = true;
-		break;
-	}
-	if (!watched)
+	if (!fz_is_watched((__u64)cgrp, level))
 		return 0;
 
 	struct fz_record *record = fz_record_peek(task);

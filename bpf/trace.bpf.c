@@ -140,19 +140,9 @@ static __always_inline void trace_cgroup(__u32 kind, __u64 time_ns, struct cgrou
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* Whether one of the targets holds the v2 cgroup, an address. Global: see fz_target_above(). */
-__attribute__((noinline)) int is_in_target(__u64 cgroup, __u32 level)
-{
-	__u32 level_count = fz_level_count();
-
-	fz_for_each_target_slot(slot, cgroup, level, level_count)
-		return 1;
-	return 0;
-}
-
 static __always_inline bool is_watched(struct cgroup *cgrp)
 {
-	return fz_trace_all || is_in_target(fz_address(cgrp), BPF_CORE_READ(cgrp, level));
+	return fz_trace_all || fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level));
 }
 
 /* For the tracepoints of cgroups, which fire for the v1 hierarchies as well. */

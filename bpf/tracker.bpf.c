@@ -202,16 +202,22 @@ int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
 	return 0;
 }
 
+/* The target that this very cgroup is, with its slot, or NULL. */
+static __always_inline struct fz_target *target_of_cgroup(const struct cgroup *cgrp, __u32 *slot)
+{
+	__u32 *found = fz_target_of_cgroup(cgrp);
+
+	if (!found)
+		return NULL;
+	*slot = *found;
+	return bpf_map_lookup_elem(&fz_targets, slot);
+}
+
 SEC("tp_btf/cgroup_freeze")
 int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
 {
-	__u32 *slot = fz_target_of_cgroup(cgrp);
-
-	if (!slot)
-		return 0;
-
-	__u32 number = *slot;
-	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	__u32 slot;
+	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
@@ -220,7 +226,7 @@ int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
 	bool own = current_is_owner();
 
 	target->request_ns = now;
-	send_event(FZ_EV_FREEZE, number, now, BPF_CORE_READ(cgrp, kn, id), 1,
+	send_event(FZ_EV_FREEZE, slot, now, BPF_CORE_READ(cgrp, kn, id), 1,
 		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_FREEZE));
 	return 0;
 }
@@ -228,20 +234,15 @@ int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
 SEC("tp_btf/cgroup_unfreeze")
 int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 {
-	__u32 *slot = fz_target_of_cgroup(cgrp);
-
-	if (!slot)
-		return 0;
-
-	__u32 number = *slot;
-	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	__u32 slot;
+	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
 
 	bool own = current_is_owner();
 
-	send_event(FZ_EV_THAW, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
+	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
 		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_THAW));
 	return 0;
 }
@@ -270,13 +271,8 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 	fz_for_each_target_slot(below, address, level, level_count)
 		credit_below(below, cgroup_id, frozen);
 
-	__u32 *slot = fz_target_of_cgroup(cgrp);
-
-	if (!slot)
-		return 0;
-
-	__u32 number = *slot;
-	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	__u32 slot;
+	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
@@ -288,7 +284,7 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 			handle_arrival(current);
 		target->frozen_ns = bpf_ktime_get_ns();
 	}
-	send_event(FZ_EV_FROZEN, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), frozen, 0,
+	send_event(FZ_EV_FROZEN, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), frozen, 0,
 		   current, target->wake & (frozen ? FZ_WAKE_FROZEN : FZ_WAKE_UNFROZEN));
 	return 0;
 }
@@ -296,13 +292,8 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 SEC("tp_btf/cgroup_notify_populated")
 int BPF_PROG(on_notify_populated, struct cgroup *cgrp, const char *path, int populated)
 {
-	__u32 *slot = fz_target_of_cgroup(cgrp);
-
-	if (!slot)
-		return 0;
-
-	__u32 number = *slot;
-	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	__u32 slot;
+	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
@@ -311,7 +302,7 @@ int BPF_PROG(on_notify_populated, struct cgroup *cgrp, const char *path, int pop
 
 	if (!populated)
 		target->empty_ns = now;
-	send_event(FZ_EV_POPULATED, number, now, BPF_CORE_READ(cgrp, kn, id), populated, 0,
+	send_event(FZ_EV_POPULATED, slot, now, BPF_CORE_READ(cgrp, kn, id), populated, 0,
 		   fz_current(),
 		   target->wake & (populated ? FZ_WAKE_POPULATED : FZ_WAKE_EMPTY));
 	return 0;
@@ -320,20 +311,15 @@ int BPF_PROG(on_notify_populated, struct cgroup *cgrp, const char *path, int pop
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 {
-	__u32 *slot = fz_target_of_cgroup(cgrp);
-
-	if (!slot)
-		return 0;
-
-	__u32 number = *slot;
-	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &number);
+	__u32 slot;
+	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
 
 	bool own = current_is_owner();
 
-	send_event(FZ_EV_REMOVED, number, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
+	send_event(FZ_EV_REMOVED, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
 		   own ? FZ_EVF_OWN : 0, fz_current(), target->wake & FZ_WAKE_REMOVED);
 	return 0;
 }
