@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #
-# Installs what `make vm` needs, from the system's own package sources: the emulators and cross compilers
-# of the architectures that are named (base: none), or of all. Does nothing, and needs neither root nor a
-# network, when all of it is there.
+# Installs what `make vm` needs: the emulators and cross compilers of the architectures that are named
+# (base: none), or of all.
 set -eu
 
 host=$(dpkg --print-architecture)
@@ -26,15 +25,5 @@ for arch in "$@"; do
 	[ "$arch" = "$host" ] || packages="$packages $compiler"
 done
 
-missing=
-for package in $packages; do
-	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-	[ "$state" = installed ] || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
-
-echo "installing:$missing"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
 # shellcheck disable=SC2086
-apt-get install -y -q --no-install-recommends $missing
+exec "$(dirname "$0")"/../../tools/install-packages.sh $packages
