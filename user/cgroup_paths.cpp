@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 
 #include "user/files.h"
@@ -67,12 +66,8 @@ std::string CgroupPaths::look_up(std::uint64_t id) const
     const UniqueFd fd(::open_by_handle_at(mount_fd_.get(), handle, O_PATH | O_CLOEXEC));
     if (!fd)
         return "";
-    std::array<char, PATH_MAX> text{};
-    const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
-    const ssize_t n = ::readlink(link.c_str(), text.data(), text.size());
-    if (n <= 0)
-        return "";
-    std::string_view path(text.data(), static_cast<size_t>(n));
+    const std::string target = link_target("/proc/self/fd/" + std::to_string(fd.get()));
+    std::string_view path = target;
     constexpr std::string_view kDeleted = " (deleted)";
     if (path.ends_with(kDeleted))
         path.remove_suffix(kDeleted.size());

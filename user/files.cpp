@@ -3,11 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <memory>
 
 namespace freezer
@@ -46,6 +48,13 @@ Result<std::string> read_file_at(int dir_fd, const std::string &name)
     if (!fd)
         return std::move(fd).error();
     return read_all(fd->get(), name);
+}
+
+std::string link_target(const std::string &path)
+{
+    std::array<char, PATH_MAX> buffer{};
+    const ssize_t n = ::readlink(path.c_str(), buffer.data(), buffer.size());
+    return n > 0 ? std::string(buffer.data(), static_cast<size_t>(n)) : std::string();
 }
 
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content)

@@ -24,6 +24,9 @@ Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags);
 Result<std::string> read_all(int fd, const std::string &name);
 Result<std::string> read_file_at(int dir_fd, const std::string &name);
 
+// Where a symbolic link leads, "" when that cannot be told. Links of /proc included.
+std::string link_target(const std::string &path);
+
 // One write(2), as control files want it.
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content);
 

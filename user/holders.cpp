@@ -30,13 +30,6 @@ struct DirCloser {
 };
 using Dir = std::unique_ptr<DIR, DirCloser>;
 
-std::string link_target(const std::string &path)
-{
-    std::array<char, 256> buffer{};
-    const ssize_t n = ::readlink(path.c_str(), buffer.data(), buffer.size());
-    return n > 0 ? std::string(buffer.data(), static_cast<size_t>(n)) : std::string();
-}
-
 std::string file_text(const std::string &path)
 {
     auto text = read_file_at(AT_FDCWD, path);
