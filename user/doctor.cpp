@@ -39,13 +39,6 @@ using FeatureState = Feature::State;
 
 constexpr const char *kNoTracking = "per-task times, actors, completion without polling on v1";
 
-// The tracepoints that bpf/tracker.bpf.c attaches to.
-constexpr std::array kTracepoints{
-    "sched_switch",  "sched_process_fork", "sched_process_exit",   "signal_generate",
-    "cgroup_freeze", "cgroup_unfreeze",    "cgroup_notify_frozen", "cgroup_notify_populated",
-    "cgroup_rmdir",  "cgroup_attach_task",
-};
-
 struct BtfDeleter {
     void operator()(btf *types) const { btf__free(types); }
 };
@@ -182,11 +175,10 @@ void look_at_bpf(Diagnosis &out)
     out.features.push_back({"btf", yes_if(types != nullptr), "/sys/kernel/btf/vmlinux",
                             "everything that BPF tells",
                             types ? "" : "a kernel with CONFIG_DEBUG_INFO_BTF", false});
-    for (const char *const name : kTracepoints)
-        out.features.push_back(
-            {std::string("tracepoint:") + name,
-             yes_if(has_type(types, std::string("btf_trace_") + name, BTF_KIND_TYPEDEF)), "",
-             kNoTracking, "", false});
+    for (const std::string &name : Tracker::tracepoints())
+        out.features.push_back({"tracepoint:" + name,
+                                yes_if(has_type(types, "btf_trace_" + name, BTF_KIND_TYPEDEF)), "",
+                                kNoTracking, "", false});
     out.features.push_back({"ring-buffer",
                             yes_if(has_enumerator(types, "bpf_map_type", "BPF_MAP_TYPE_RINGBUF")),
                             "since 5.8", kNoTracking, "", false});

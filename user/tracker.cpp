@@ -117,6 +117,24 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     return Tracker(std::move(impl));
 }
 
+std::vector<std::string> Tracker::tracepoints()
+{
+    constexpr std::string_view kSection = "tp_btf/";
+    std::vector<std::string> names;
+    const LibbpfSilence silence;
+    const std::unique_ptr<tracker_bpf, SkeletonDeleter> skeleton(tracker_bpf::open());
+    if (!skeleton)
+        return names;
+    bpf_program *program = nullptr;
+    bpf_object__for_each_program(program, skeleton->obj)
+    {
+        const std::string_view section = bpf_program__section_name(program);
+        if (section.starts_with(kSection))
+            names.emplace_back(section.substr(kSection.size()));
+    }
+    return names;
+}
+
 Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
 {
     if (slot >= impl_->max_targets)

@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "bpf/abi.h"
 #include "user/cgroup.h"
@@ -43,6 +45,8 @@ class Tracker
   public:
     // Loads and attaches. An error names what is missing (BTF, a capability, a tracepoint).
     static Result<Tracker> open(const TrackerOptions &options);
+    // The tracepoints that its programs attach to, whether the kernel has them or not.
+    static std::vector<std::string> tracepoints();
     Tracker(Tracker &&) noexcept;
     Tracker &operator=(Tracker &&) noexcept;
     ~Tracker();
