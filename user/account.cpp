@@ -30,6 +30,19 @@ std::string comm_of(const fz_task &task)
     return {std::begin(task.comm), end};
 }
 
+TaskEntry entry_of(const fz_task_row &row)
+{
+    TaskEntry entry;
+    entry.tid = row.task.tid;
+    entry.tgid = row.task.tgid;
+    entry.comm = comm_of(row.task);
+    entry.cgroup_id = row.cgroup_id;
+    entry.frozen = row.bits & FZ_ROW_FROZEN;
+    entry.state_letter = state_letter(row);
+    entry.parent_tgid = row.parent_tgid;
+    return entry;
+}
+
 char state_letter(const fz_task_row &row)
 {
     if (row.exit_state & kExitZombie)
@@ -143,14 +156,7 @@ Account::Reconciled Account::reconcile(const std::vector<fz_task_row> &rows,
     for (const fz_task_row &row : rows) {
         if (row.target != slot || row.exit_state != 0 || (row.flags & FZ_PF_EXITING))
             continue;
-        TaskEntry entry;
-        entry.tid = row.task.tid;
-        entry.tgid = row.task.tgid;
-        entry.comm = comm_of(row.task);
-        entry.cgroup_id = row.cgroup_id;
-        entry.frozen = row.bits & FZ_ROW_FROZEN;
-        entry.state_letter = state_letter(row);
-
+        TaskEntry entry = entry_of(row);
         if (!entry.frozen) {
             if (row.flags & FZ_PF_KTHREAD)
                 entry.note = TaskEntry::Note::kKernelThread;

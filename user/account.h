@@ -81,6 +81,9 @@ class Account
 // The bytes of a task's name up to its end.
 std::string comm_of(const fz_task &task);
 
+// What a row says of its task, without a note.
+TaskEntry entry_of(const fz_task_row &row);
+
 // The letter that /proc/PID/stat would show ("R", "S", "D", "T", "t", "Z", "X", "I").
 char state_letter(const fz_task_row &row);
 

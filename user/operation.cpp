@@ -330,6 +330,13 @@ Result<Reading> Operation::read_confirmed(Job &job)
     return reading;
 }
 
+std::uint64_t Operation::frozen_at(Job &job, const Reading &reading)
+{
+    if (!reading.undecided.empty() || job.account.frozen_ns() == 0)
+        job.account.note_confirmed(now_ns());
+    return job.account.frozen_ns();
+}
+
 void Operation::watch_below(Job &job)
 {
     job.watching_below = true;

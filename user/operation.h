@@ -73,6 +73,9 @@ class Operation
     // The kernel's files at this moment, with what they leave undecided looked up in the tasks
     // themselves.
     Result<Reading> read_confirmed(Job &job);
+    // When the job was frozen, as the reading shows it to be: by the kernel's notification, or now
+    // where that does not mean it or is still to come.
+    static std::uint64_t frozen_at(Job &job, const Reading &reading);
     // Fails, or calls gone() when that is what the error says.
     void fail_or_gone(Job &job, const Error &error);
 

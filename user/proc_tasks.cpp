@@ -154,14 +154,7 @@ std::vector<TaskEntry> survivors(const std::vector<fz_task_row> &rows, std::uint
     for (const fz_task_row &row : rows) {
         if (row.target != slot)
             continue;
-        TaskEntry task;
-        task.tid = row.task.tid;
-        task.tgid = row.task.tgid;
-        task.comm = comm_of(row.task);
-        task.cgroup_id = row.cgroup_id;
-        task.frozen = row.bits & FZ_ROW_FROZEN;
-        task.state_letter = state_letter(row);
-        task.parent_tgid = row.parent_tgid;
+        TaskEntry task = entry_of(row);
         if (row.exit_state != 0)
             task.note = TaskEntry::Note::kZombie;
         else if (row.flags & FZ_PF_KTHREAD)

@@ -69,9 +69,7 @@ class FreezeOperation final : public Operation
                      killer);
                 return;
             }
-            if (!reading.undecided.empty() || job.account.frozen_ns() == 0)
-                job.account.note_confirmed(now_ns());
-            settle(job, Outcome::kReached, job.account.frozen_ns());
+            settle(job, Outcome::kReached, frozen_at(job, reading));
         }
     }
 
@@ -212,12 +210,9 @@ class WaitOperation final : public Operation
     {
         if (!holds(job, reading))
             return;
-        Account &account = job.account;
-        if (goal_ == Goal::kFrozen && (!reading.undecided.empty() || account.frozen_ns() == 0))
-            account.note_confirmed(now_ns());
         settle(job, Outcome::kReached,
-               goal_ == Goal::kFrozen  ? account.frozen_ns()
-               : goal_ == Goal::kEmpty ? account.empty_ns()
+               goal_ == Goal::kFrozen  ? frozen_at(job, reading)
+               : goal_ == Goal::kEmpty ? job.account.empty_ns()
                                        : 0);
     }
 
