@@ -115,14 +115,13 @@ TEST_F(BadInput, the_callers_own_cgroup)
 
 TEST_F(BadInput, no_permission)
 {
-    const char *const binary = std::getenv("FREEZERCTL");
     Command command({"freeze", good_.path()}, [] {
         if (::setgid(65534) != 0 || ::setuid(65534) != 0)
             ::_exit(126);
     });
     const Ran ran = command.finish();
     ASSERT_NE(ran.status, 126);
-    ASSERT_NE(ran.status, 127) << (binary ? binary : "build/freezerctl") << " is not for nobody";
+    ASSERT_NE(ran.status, 127) << test::binary() << " is not for nobody";
     EXPECT_EQ(ran.status, 1) << ran.err;
     EXPECT_NE(ran.err.find("ermission"), std::string::npos) << ran.err;
     EXPECT_EQ(good_.read("cgroup.freeze"), "0\n");

@@ -16,137 +16,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/command.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/scratch.h"
 
 namespace
 {
 
 using nlohmann::json;
-
-std::string binary()
-{
-    const char *const name = std::getenv("FREEZERCTL");
-    return name ? name : "build/freezerctl";
-}
-
-// The command with pipes on its stdout and stderr.
-class Running
-{
-  public:
-    explicit Running(const std::vector<std::string> &arguments)
-    {
-        std::vector<std::string> words{binary()};
-        words.insert(words.end(), arguments.begin(), arguments.end());
-        std::vector<char *> argv;
-        argv.reserve(words.size() + 1);
-        for (std::string &word : words)
-            argv.push_back(word.data());
-        argv.push_back(nullptr);
-        int out[2];
-        int err[2];
-        if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
-            std::abort();
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::dup2(out[1], STDOUT_FILENO);
-            ::dup2(err[1], STDERR_FILENO);
-            ::execv(argv[0], argv.data());
-            ::_exit(127);
-        }
-        ::close(out[1]);
-        ::close(err[1]);
-        fds_ = {out[0], err[0]};
-    }
-    Running(const Running &) = delete;
-    Running &operator=(const Running &) = delete;
-    ~Running()
-    {
-        if (!status_) {
-            ::kill(pid_, SIGKILL);
-            ::waitpid(pid_, nullptr, 0);
-        }
-        close_output();
-        close(1);
-    }
-
-    // Reads until stdout or stderr holds the text. False: it ended before, or a deadline far beyond
-    // any real delay passed.
-    bool says(const std::string &text)
-    {
-        while (out.find(text) == std::string::npos && err.find(text) == std::string::npos) {
-            if (!read_some())
-                return false;
-        }
-        return true;
-    }
-    int finish()
-    {
-        while (read_some()) {
-        }
-        int status = 0;
-        ::waitpid(pid_, &status, 0);
-        status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        return *status_;
-    }
-    void close_output() { close(0); }
-    [[nodiscard]] pid_t pid() const { return pid_; }
-
-    std::string out;
-    std::string err;
-
-  private:
-    void close(size_t i)
-    {
-        if (fds_[i] >= 0)
-            ::close(fds_[i]);
-        fds_[i] = -1;
-    }
-    bool read_some()
-    {
-        std::array<pollfd, 2> set{{{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}}};
-        if (fds_[0] < 0 && fds_[1] < 0)
-            return false;
-        if (::poll(set.data(), set.size(), 30000) <= 0)
-            return false;
-        for (size_t i = 0; i < set.size(); ++i) {
-            if (set[i].revents == 0)
-                continue;
-            std::array<char, 4096> buffer;
-            const ssize_t n = ::read(fds_[i], buffer.data(), buffer.size());
-            if (n <= 0)
-                close(i);
-            else
-                (i == 0 ? out : err).append(buffer.data(), static_cast<size_t>(n));
-        }
-        return true;
-    }
-
-    pid_t pid_ = -1;
-    std::array<int, 2> fds_{-1, -1};
-    std::optional<int> status_;
-};
-
-// Runs to the end.
-struct Ran {
-    int status;
-    std::string out;
-    std::string err;
-};
-Ran run(const std::vector<std::string> &arguments)
-{
-    Running running(arguments);
-    const int status = running.finish();
-    return {status, running.out, running.err};
-}
-
-std::vector<json> lines_of(const std::string &text)
-{
-    std::vector<json> out;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);)
-        out.push_back(json::parse(line));
-    return out;
-}
+using test::binary;
+using test::Command;
+using test::lines_of;
+using test::Ran;
+using test::run;
 
 size_t count(const std::string &text, const std::string &what)
 {
@@ -181,7 +63,7 @@ TEST(TraceCommand, follows_until_interrupted)
     test::Scratch scratch;
     for (int i = 0; i < 3; ++i)
         scratch.spawn_sleeper();
-    Running trace({"trace", scratch.path()});
+    Command trace({"trace", scratch.path()});
     ASSERT_TRUE(trace.says("tracing"));
     EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
     ASSERT_TRUE(trace.says("FROZEN")) << trace.err;
@@ -189,7 +71,7 @@ TEST(TraceCommand, follows_until_interrupted)
     ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 0; }));
     ASSERT_TRUE(trace.says(" left "));
     ::kill(trace.pid(), SIGINT);
-    EXPECT_EQ(trace.finish(), 0);
+    EXPECT_EQ(trace.finish().status, 0);
     EXPECT_EQ(count(trace.out, " frozen    "), 3U) << trace.out;
     EXPECT_EQ(count(trace.out, " freeze    "), 1U) << trace.out;
     EXPECT_NE(trace.out.find("freezerctl (uid 0)"), std::string::npos) << trace.out;
@@ -232,11 +114,11 @@ TEST(TraceCommand, a_commands_status_and_what_it_did)
 TEST(TraceCommand, signals_pass_to_the_command)
 {
     test::Scratch scratch;
-    Running trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
+    Command trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
                    "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"});
     ASSERT_TRUE(trace.says("up"));
     ::kill(trace.pid(), SIGTERM);
-    EXPECT_EQ(trace.finish(), 9);
+    EXPECT_EQ(trace.finish().status, 9);
 }
 
 TEST(TraceCommand, for_a_time)
@@ -250,16 +132,16 @@ TEST(TraceCommand, for_a_time)
 TEST(TraceCommand, bad_input)
 {
     test::Scratch scratch;
-    EXPECT_EQ(run({"trace", "/no-such-cgroup-here"}).status, 4);
+    EXPECT_EQ(run("trace /no-such-cgroup-here").status, 4);
     EXPECT_EQ(run({"trace", scratch.path(), "--for", "soon"}).status, 2);
     EXPECT_EQ(run({"trace", scratch.path(), "--events", "melt"}).status, 2);
     EXPECT_EQ(run({"trace", scratch.path(), "--format", "xml"}).status, 2);
     EXPECT_EQ(run({"trace", scratch.path(), "--buffer", "1"}).status, 2);
     EXPECT_EQ(run({"trace", scratch.path(), "--"}).status, 2);
-    EXPECT_EQ(run({"report", "/no/such/file"}).status, 1);
-    EXPECT_EQ(run({"report", "/proc/version"}).status, 1); // another kind of file
-    EXPECT_EQ(run({"report", "/tmp"}).status, 1);
-    EXPECT_EQ(run({"report", "/dev/null"}).status, 1);
+    EXPECT_EQ(run("report /no/such/file").status, 1);
+    EXPECT_EQ(run("report /proc/version").status, 1); // another kind of file
+    EXPECT_EQ(run("report /tmp").status, 1);
+    EXPECT_EQ(run("report /dev/null").status, 1);
     EXPECT_EQ(run({"report", "--format", "pdf", "/dev/null"}).status, 2);
     EXPECT_EQ(run({"record", "-o", "/no/such/directory/file", "--for", "1ms"}).status, 1);
 }
@@ -268,32 +150,32 @@ TEST(TraceCommand, a_reader_that_goes_away_ends_it)
 {
     test::Scratch scratch;
     scratch.spawn_sleeper();
-    Running trace({"trace", scratch.path()});
+    Command trace({"trace", scratch.path()});
     ASSERT_TRUE(trace.says("tracing"));
     trace.close_output();
     // No event is needed for it to notice.
-    EXPECT_EQ(trace.finish(), 128 + SIGPIPE);
+    EXPECT_EQ(trace.finish().status, 128 + SIGPIPE);
 }
 
 TEST(TraceCommand, a_reader_that_goes_away_leaves_the_command_alone)
 {
     test::Scratch scratch;
-    Running trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
+    Command trace({"trace", scratch.path(), "--", "/bin/sh", "-c",
                    "trap 'exit 5' TERM; echo up >&2; while :; do sleep 0.05; done"});
     ASSERT_TRUE(trace.says("up"));
     trace.close_output();
     ::kill(trace.pid(), SIGTERM);
-    EXPECT_EQ(trace.finish(), 5);
+    EXPECT_EQ(trace.finish().status, 5);
 }
 
 TEST(TraceCommand, a_removed_cgroup_ends_it)
 {
     test::Scratch scratch;
     scratch.mkdir("gone");
-    Running trace({"trace", scratch.path("gone")});
+    Command trace({"trace", scratch.path("gone")});
     ASSERT_TRUE(trace.says("tracing"));
     ASSERT_TRUE(scratch.rmdir("gone"));
-    EXPECT_EQ(trace.finish(), 0);
+    EXPECT_EQ(trace.finish().status, 0);
     EXPECT_NE(trace.err.find("removed"), std::string::npos) << trace.err;
     EXPECT_NE(trace.out.find(" removed "), std::string::npos) << trace.out;
 }
@@ -359,13 +241,13 @@ TEST(RecordCommand, killed_it_leaves_a_file_that_opens)
         scratch.spawn_sleeper();
     const File file;
     {
-        Running record({"record", "-o", file.path(), scratch.path()});
+        Command record({"record", "-o", file.path(), scratch.path()});
         ASSERT_TRUE(record.says("tracing"));
         EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
         ASSERT_TRUE(test::eventually(
             [&] { return count(test::read_file(file.path()), "\"event\":\"reached\"") == 3; }));
         ::kill(record.pid(), SIGKILL);
-        EXPECT_EQ(record.finish(), 128 + SIGKILL);
+        EXPECT_EQ(record.finish().status, 128 + SIGKILL);
     }
     const Ran text = run({"report", file.path()});
     EXPECT_EQ(text.status, 0);
@@ -387,14 +269,14 @@ TEST(RecordCommand, losses_are_said_everywhere)
     for (int i = 0; i < 300; ++i)
         scratch.spawn_sleeper();
     const File file;
-    Running record(
+    Command record(
         {"record", "-o", file.path(), "--buffer", "4096", "--events", "reached", scratch.path()});
     ASSERT_TRUE(record.says("tracing"));
     ::kill(record.pid(), SIGSTOP); // nobody reads
     EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
     ::kill(record.pid(), SIGCONT);
     ::kill(record.pid(), SIGTERM);
-    EXPECT_EQ(record.finish(), 0);
+    EXPECT_EQ(record.finish().status, 0);
     EXPECT_NE(record.err.find("were lost (reached "), std::string::npos) << record.err;
     const Ran as_json = run({"report", "--format", "json", file.path()});
     const auto lines = lines_of(as_json.out);
@@ -434,7 +316,7 @@ TEST(TraceCommand, hostile_names)
 
 TEST(TraceCommand, the_schema_is_json)
 {
-    const Ran ran = run({"trace", "--json-schema"});
+    const Ran ran = run("trace --json-schema");
     EXPECT_EQ(ran.status, 0);
     EXPECT_EQ(json::parse(ran.out)["properties"]["schema"]["const"], 1);
 }
@@ -443,14 +325,14 @@ TEST(TopCommand, shows_what_is_frozen_and_who_did_it)
 {
     test::Scratch scratch;
     scratch.spawn_sleeper();
-    Running top({"top"});
+    Command top({"top"});
     ASSERT_TRUE(top.says("CGROUP"));
     EXPECT_EQ(run({"freeze", scratch.path()}).status, 0);
     ASSERT_TRUE(top.says(scratch.path()));
     ASSERT_TRUE(top.says("freezerctl"));
     ::kill(top.pid(), SIGINT);
-    EXPECT_EQ(top.finish(), 0);
-    const Ran once = run({"top", "--once"});
+    EXPECT_EQ(top.finish().status, 0);
+    const Ran once = run("top --once");
     EXPECT_EQ(once.status, 0);
     EXPECT_NE(once.out.find(scratch.path()), std::string::npos) << once.out;
 }

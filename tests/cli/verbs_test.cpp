@@ -5,29 +5,20 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <sstream>
-
 #include <nlohmann/json.hpp>
 
 #include "tests/support/command.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/scratch.h"
 
 namespace
 {
 
 using nlohmann::json;
+using test::lines_of;
 using test::Ran;
 using test::run;
 using test::Scratch;
-
-std::vector<json> lines_of(const std::string &text)
-{
-    std::vector<json> out;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);)
-        out.push_back(json::parse(line));
-    return out;
-}
 
 // With BPF and without it: the same answers.
 class Verbs : public ::testing::TestWithParam<const char *>

@@ -45,8 +45,7 @@ std::string unwrapped(const std::string &text)
 // What the command prints on a terminal of that many columns.
 std::string run_on_terminal(const std::vector<std::string> &words, unsigned short columns)
 {
-    const char *const set = std::getenv("FREEZERCTL");
-    std::vector<std::string> copy{set ? set : "build/freezerctl"};
+    std::vector<std::string> copy{test::binary()};
     copy.insert(copy.end(), words.begin(), words.end());
     std::vector<char *> arguments;
     arguments.reserve(copy.size() + 1);

@@ -22,15 +22,9 @@ using test::listing;
 using test::Scratch;
 using test::stragglers_of;
 
-class Below : public test::BothWaysTest
+class Below : public test::StragglerTest
 {
   protected:
-    void SetUp() override
-    {
-        BothWaysTest::SetUp();
-        if (!IsSkipped() && !straggler.possible())
-            GTEST_SKIP() << straggler.why();
-    }
     // Tasks in the cgroup itself, and a late one two levels below; its id.
     pid_t populate(Scratch &scratch)
     {
@@ -40,7 +34,6 @@ class Below : public test::BothWaysTest
         scratch.spawn_sleeper("child");
         return straggler.spawn(scratch, "child/late");
     }
-    test::Straggler straggler;
 };
 
 TEST_P(Below, a_late_task_in_a_child_keeps_the_parent_from_being_frozen)

@@ -20,17 +20,8 @@ using test::kShort;
 using test::Scratch;
 using test::stragglers_of;
 
-class Late : public test::BothWaysTest
+class Late : public test::StragglerTest
 {
-  protected:
-    void SetUp() override
-    {
-        BothWaysTest::SetUp();
-        if (!IsSkipped() && !straggler.possible())
-            GTEST_SKIP() << straggler.why();
-    }
-    // Before every cgroup: its page must outlive the blocked task.
-    test::Straggler straggler;
 };
 
 TEST_P(Late, is_named_and_the_request_taken_back)

@@ -25,12 +25,6 @@ namespace
 
 constexpr int kPatienceMs = 60'000;
 
-std::string binary()
-{
-    const char *const path = std::getenv("FREEZERCTL");
-    return path ? path : "build/freezerctl";
-}
-
 // The number of the system call that the process sleeps in; -1: it runs, or is gone.
 long sleeping_in(pid_t pid)
 {
@@ -55,6 +49,12 @@ bool is_epoll_wait(long number)
 
 } // namespace
 
+std::string binary()
+{
+    const char *const path = std::getenv("FREEZERCTL");
+    return path ? path : "build/freezerctl";
+}
+
 Command::Command(const std::vector<std::string> &arguments, const std::function<void()> &before)
 {
     std::string program = binary();
@@ -66,9 +66,9 @@ Command::Command(const std::vector<std::string> &arguments, const std::function<
         argv.push_back(word.data());
     argv.push_back(nullptr);
 
-    std::array<int, 2> out{};
-    std::array<int, 2> err{};
-    if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0)
+    std::array<int, 2> out_pipe{};
+    std::array<int, 2> err_pipe{};
+    if (::pipe2(out_pipe.data(), O_CLOEXEC) != 0 || ::pipe2(err_pipe.data(), O_CLOEXEC) != 0)
         throw std::runtime_error("pipe2");
     pid_ = ::fork();
     if (pid_ < 0)
@@ -77,17 +77,16 @@ Command::Command(const std::vector<std::string> &arguments, const std::function<
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         const int null = ::open("/dev/null", O_RDONLY);
         ::dup2(null, STDIN_FILENO);
-        ::dup2(out[1], STDOUT_FILENO);
-        ::dup2(err[1], STDERR_FILENO);
+        ::dup2(out_pipe[1], STDOUT_FILENO);
+        ::dup2(err_pipe[1], STDERR_FILENO);
         if (before)
             before();
         ::execv(argv[0], argv.data());
         ::_exit(127);
     }
-    ::close(out[1]);
-    ::close(err[1]);
-    out_ = out[0];
-    err_ = err[0];
+    ::close(out_pipe[1]);
+    ::close(err_pipe[1]);
+    fds_ = {out_pipe[0], err_pipe[0]};
 }
 
 Command::~Command()
@@ -96,10 +95,8 @@ Command::~Command()
         ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0);
     }
-    for (const int fd : {out_, err_}) {
-        if (fd >= 0)
-            ::close(fd);
-    }
+    close(0);
+    close(1);
 }
 
 void Command::signal(int number) const
@@ -119,36 +116,64 @@ bool Command::wait_until_it_waits()
            info.si_pid != pid_;
 }
 
+bool Command::says(const std::string &text)
+{
+    while (out.find(text) == std::string::npos && err.find(text) == std::string::npos) {
+        if (read_some() != Read::kSome)
+            return false;
+    }
+    return true;
+}
+
+void Command::close_output()
+{
+    close(0);
+}
+
+void Command::close(size_t stream)
+{
+    if (fds_[stream] >= 0)
+        ::close(fds_[stream]);
+    fds_[stream] = -1;
+}
+
+Command::Read Command::read_some()
+{
+    if (fds_[0] < 0 && fds_[1] < 0)
+        return Read::kEnd;
+    std::array<pollfd, 2> set{{{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}}};
+    const int ready = ::poll(set.data(), set.size(), kPatienceMs);
+    if (ready < 0 && errno == EINTR)
+        return Read::kSome;
+    if (ready <= 0)
+        return Read::kTimeout;
+    for (size_t i = 0; i < set.size(); ++i) {
+        if (set[i].revents == 0)
+            continue;
+        std::array<char, 4096> buffer{};
+        const ssize_t n = ::read(fds_[i], buffer.data(), buffer.size());
+        if (n > 0)
+            (i == 0 ? out : err).append(buffer.data(), static_cast<size_t>(n));
+        else
+            close(i);
+    }
+    return Read::kSome;
+}
+
 Ran Command::finish()
 {
-    Ran ran;
-    std::array<pollfd, 2> fds{{{out_, POLLIN, 0}, {err_, POLLIN, 0}}};
-    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-        const int ready = ::poll(fds.data(), fds.size(), kPatienceMs);
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready <= 0) {
-            ADD_FAILURE() << "the command did not end";
-            ::kill(pid_, SIGKILL);
-            break;
-        }
-        for (size_t i = 0; i < fds.size(); ++i) {
-            if (!fds[i].revents)
-                continue;
-            std::array<char, 4096> buffer{};
-            const ssize_t n = ::read(fds[i].fd, buffer.data(), buffer.size());
-            if (n > 0)
-                (i == 0 ? ran.out : ran.err).append(buffer.data(), static_cast<size_t>(n));
-            else
-                fds[i].fd = -1;
-        }
+    Read read = Read::kSome;
+    while (read == Read::kSome)
+        read = read_some();
+    if (read == Read::kTimeout) {
+        ADD_FAILURE() << "the command did not end";
+        ::kill(pid_, SIGKILL);
     }
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     pid_ = -1;
-    ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return ran;
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), out, err};
 }
 
 Ran run(const std::string &arguments)

@@ -202,6 +202,13 @@ void OperationsTest::expect_frozen_bits(const Scratch &scratch, const std::strin
     EXPECT_EQ(marked, as_set(scratch.threads_of_tree(below)));
 }
 
+void StragglerTest::SetUp()
+{
+    BothWaysTest::SetUp();
+    if (!IsSkipped() && !straggler.possible())
+        GTEST_SKIP() << straggler.why();
+}
+
 std::string name_of_way(const ::testing::TestParamInfo<bool> &info)
 {
     return info.param ? "bpf" : "files";

@@ -82,6 +82,16 @@ class BothWaysTest : public OperationsTest, public ::testing::WithParamInterface
   protected:
     BothWaysTest() : OperationsTest(GetParam()) {}
 };
+
+// And that need a task which does not reach the freezer; skipped where none can be made.
+class StragglerTest : public BothWaysTest
+{
+  protected:
+    void SetUp() override;
+    // Before every cgroup: its page must outlive the blocked task.
+    Straggler straggler;
+};
+
 std::string name_of_way(const ::testing::TestParamInfo<bool> &info);
 
 // Nothing counted while this looked, though others had time to run.
