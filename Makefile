@@ -183,7 +183,7 @@ $(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy user/.clang-tidy tests/.clang-tidy
 
 asan:  ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(O)/asan/unit_tests \
-		CXXFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
+		CXXFLAGS='-O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
 		LDFLAGS='-fsanitize=address,undefined'
 	$(Q)$(O)/asan/unit_tests
 
