@@ -36,8 +36,9 @@ enum {
 	FZ_TASK_FROZEN = 0x00008000,
 };
 
-/* include/linux/sched.h: bits of task_struct.__state that never moved. */
+/* include/linux/sched.h: values and bits of task_struct.__state that never moved. */
 enum {
+	FZ_TASK_RUNNING = 0x0000,
 	FZ_TASK_INTERRUPTIBLE = 0x0001,
 	FZ_TASK_UNINTERRUPTIBLE = 0x0002,
 	FZ_TASK_STOPPED = 0x0004,
@@ -150,8 +151,11 @@ enum {
 struct fz_record {
 	unsigned long long arrived_ns;
 	unsigned long long start_ns; /* the task's start time: tells a reused tid */
+	/* Trace only: where it stands in fz_trace_open while it is inside and awake (place 0: it is not). */
+	unsigned long long open_cgroup;
+	unsigned long long open_place;
 };
-FZ_ASSERT(sizeof(struct fz_record) == 16, "fz_record layout");
+FZ_ASSERT(sizeof(struct fz_record) == 32, "fz_record layout");
 
 /* fz_task_row.bits */
 enum {

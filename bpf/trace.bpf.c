@@ -8,19 +8,26 @@
  *
  * How a task is seen to come and go (kernel/cgroup/freezer.c and get_signal(), 5.2 to 7.3):
  *
- *     in    its switch away with `frozen` and JOBCTL_TRAP_FREEZE; the last task of a cgroup is
- *           counted in cgroup_notify_frozen already, which fires before that switch
- *     out   its switch back with `frozen` and without JOBCTL_TRAP_FREEZE: the thaw has cleared the
- *           trap, and the task itself will clear `frozen`. A task that is killed keeps the trap: it
- *           is out when it takes the signal, which get_signal() does before anything else
+ *     in    it goes to sleep with `frozen` and JOBCTL_TRAP_FREEZE. The last task of a cgroup is told
+ *           from cgroup_notify_frozen, which fires just before that, so that the word about the task
+ *           precedes the word about its cgroup. A switch away that is not sleep does not count: a
+ *           task that has not run between a thaw and a freeze has both bits and can be preempted
+ *     out   it is woken with `frozen` and without JOBCTL_TRAP_FREEZE: the thaw has cleared the trap,
+ *           and the task itself will clear `frozen`. If the trap is set again already, its record
+ *           (compat.bpf.h) is older than the request. A task that is killed keeps the trap: it is out
+ *           when it takes the signal, which get_signal() does before anything else
  *
- * A task that is woken for nothing passes both ways with the trap set and makes no event, because it
- * has a record (compat.bpf.h) of being inside. The record is older than the request when the cgroup
- * was thawed and frozen again before the task got to run: then it has reached the refrigerator anew
- * without ever having left it.
+ * sched_wakeup fires under the lock of the run queue, so strictly between two switches away. The
+ * switch back would be as good, but there are kernels (a 6.18 with a scheduler for packed virtual CPUs)
+ * where a CPU that leaves its idle task does not tell.
  *
- * Cost: a context switch of a task that is neither coming nor going costs two loads for each of the
- * two tasks.
+ * A task that is woken for nothing makes no event, because its record says that it is inside. That
+ * happens: a freeze wakes a task that went to sleep by itself just before (cgroup_leave_frozen() sets
+ * the trap, too). If the thaw comes while such a task is awake, it goes its way and no tracepoint
+ * fires. The same holds for the last task before its switch away. So tasks that are inside and awake
+ * are open (fz_trace_open), and the thaw tells of the open ones that they left.
+ *
+ * Cost: a context switch or a wake-up of a task that is neither coming nor going costs two loads.
  */
 #include "vmlinux/vmlinux.h"
 
@@ -52,10 +59,11 @@ struct {
 	__type(value, __u64);
 } fz_trace_drops SEC(".maps");
 
-/* The last request to freeze of each cgroup. The oldest go first; then the kernel may still know. */
+/* What was asked of each cgroup last. The oldest go first; then the kernel may still know. */
 struct fz_trace_request {
-	__u64 time_ns;
-	__u64 inherited;
+	__u64 freeze_ns; /* 0: before the trace began, or never */
+	__u64 thaw_ns;	 /* as well */
+	__u64 inherited; /* the freeze was */
 };
 
 struct {
@@ -64,6 +72,29 @@ struct {
 	__type(key, __u64);
 	__type(value, struct fz_trace_request);
 } fz_trace_requests SEC(".maps");
+
+/*
+ * The tasks that are open, with a few places for each cgroup: as many as can be woken for nothing and
+ * not yet asleep again. Whoever deletes an entry has the word about its task; the kernel lets one do it.
+ */
+enum { TRACE_OPEN_PLACES = 16 };
+
+struct trace_open_key {
+	__u64 cgroup_id;
+	__u64 place; /* from 1 */
+};
+
+struct trace_open {
+	struct fz_task task;
+	__u64 arrived_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct trace_open_key);
+	__type(value, struct trace_open);
+} fz_trace_open SEC(".maps");
 
 static __always_inline void trace_drop(__u32 kind)
 {
@@ -156,11 +187,38 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
 }
 
-static __always_inline __u64 request_time(struct cgroup *cgrp, __u64 cgroup_id)
+/* A copy, so that one look decides: the thaw comes at any time. */
+static __always_inline struct fz_trace_request request_of(__u64 cgroup_id)
 {
-	struct fz_trace_request *request = bpf_map_lookup_elem(&fz_trace_requests, &cgroup_id);
+	struct fz_trace_request *found = bpf_map_lookup_elem(&fz_trace_requests, &cgroup_id);
+	struct fz_trace_request none = {};
 
-	return request ? request->time_ns : fz_cgroup_freeze_ns(cgrp);
+	return found ? *found : none;
+}
+
+/* The place to write to: an update would free the old one under its readers. */
+static __always_inline struct fz_trace_request *request_make(__u64 cgroup_id)
+{
+	struct fz_trace_request *found = bpf_map_lookup_elem(&fz_trace_requests, &cgroup_id);
+	struct fz_trace_request none = {};
+
+	if (found)
+		return found;
+	bpf_map_update_elem(&fz_trace_requests, &cgroup_id, &none, BPF_ANY);
+	return bpf_map_lookup_elem(&fz_trace_requests, &cgroup_id);
+}
+
+/* When the freeze was asked for that is under way. */
+static __always_inline __u64 request_time(struct cgroup *cgrp,
+					  const struct fz_trace_request *request)
+{
+	return request->freeze_ns ? request->freeze_ns : fz_cgroup_freeze_ns(cgrp);
+}
+
+/* Whether the thaw has been told, and no freeze since. */
+static __always_inline bool is_thawed(const struct fz_trace_request *request)
+{
+	return request->thaw_ns > request->freeze_ns;
 }
 
 static __always_inline bool is_inside(struct task_struct *task)
@@ -169,8 +227,78 @@ static __always_inline bool is_inside(struct task_struct *task)
 	       (BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE);
 }
 
-/* The task has both bits. */
-static __always_inline void handle_reached(struct task_struct *task)
+/* When the task reached the refrigerator; 1: before the trace began, see on_task(). */
+static __always_inline __u64 told_arrival(__u64 arrived_ns)
+{
+	return arrived_ns > 1 ? arrived_ns : 0;
+}
+
+/* Takes a free place; the number of it, 0 if there is none. Global: see fz_target_above(). */
+__attribute__((noinline)) __u64 open_take(__u64 task_address, __u64 cgroup_id, __u64 arrived_ns)
+{
+	struct trace_open open = {.arrived_ns = arrived_ns};
+
+	trace_task(&open.task, (struct task_struct *)task_address);
+	for (__u64 place = 1; place <= TRACE_OPEN_PLACES; place++) {
+		struct trace_open_key key = {.cgroup_id = cgroup_id, .place = place};
+
+		if (bpf_map_update_elem(&fz_trace_open, &key, &open, BPF_NOEXIST) == 0)
+			return place;
+	}
+	return 0;
+}
+
+/* Closes a task whose record is of the freeze under way: an older one may name a place that is another
+ * task's by now. False: it was open, and the thaw has just told that it left.
+ */
+static __always_inline bool close(struct fz_record *record)
+{
+	struct trace_open_key key = {.cgroup_id = record->open_cgroup, .place = record->open_place};
+
+	record->open_place = 0;
+	return !key.place || bpf_map_delete_elem(&fz_trace_open, &key) == 0;
+}
+
+/* Whether the record is of the freeze that is under way. */
+static __always_inline bool is_recorded(const struct fz_record *record,
+					const struct fz_trace_request *request)
+{
+	return record->arrived_ns && record->arrived_ns >= request->thaw_ns;
+}
+
+static __always_inline void tell_left(struct task_struct *task, const struct fz_record *record)
+{
+	if (!is_wanted(FZ_TR_LEFT))
+		return;
+
+	struct fz_trace_event *event =
+		trace_begin(FZ_TR_LEFT, bpf_ktime_get_ns(),
+			    BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id), task, NULL);
+
+	if (!event)
+		return;
+	event->since_ns = told_arrival(record->arrived_ns);
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void handle_left(struct task_struct *task)
+{
+	struct fz_record *record = fz_record_peek(task);
+
+	if (!record || !record->arrived_ns)
+		return;
+
+	struct fz_trace_request request = request_of(BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
+
+	/* The thaw finds every task that was open when it came. */
+	if (is_recorded(record, &request) ? close(record) : !record->open_place)
+		tell_left(task, record);
+	record->arrived_ns = 0;
+	record->open_place = 0;
+}
+
+/* The task has both bits, and goes to sleep; or, `early`, is about to. */
+static __always_inline void handle_reached(struct task_struct *task, bool early)
 {
 	struct cgroup *cgrp = cgroup_of(task);
 
@@ -178,18 +306,43 @@ static __always_inline void handle_reached(struct task_struct *task)
 		return;
 
 	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
-	__u64 requested = request_time(cgrp, cgroup_id);
+	struct fz_trace_request request = request_of(cgroup_id);
+
+	/* The thaw has been told and has not got to this task yet; or the next freeze has, and wakes it
+	 * once more.
+	 */
+	if (is_thawed(&request)) {
+		handle_left(task);
+		return;
+	}
+
+	__u64 requested = request_time(cgrp, &request);
 	struct fz_record *record = fz_record_make(task);
 
 	if (!record) {
 		trace_drop(FZ_TRACE_DROP_RECORD);
 		return;
 	}
-	if (record->arrived_ns && record->arrived_ns >= requested)
+	if (is_recorded(record, &request)) {
+		if (!early && !close(record))
+			record->arrived_ns = 0;
 		return;
+	}
 
 	__u64 now = bpf_ktime_get_ns();
 
+	record->arrived_ns = 0;
+	record->open_place = 0;
+	if (early) {
+		record->open_cgroup = cgroup_id;
+		record->open_place = open_take(fz_address(task), cgroup_id, now);
+		if (!record->open_place)
+			return; /* its sleep will tell */
+		/* The thaw says so before it looks for open tasks: one of the two sees the other. */
+		request = request_of(cgroup_id);
+		if (is_thawed(&request) && close(record))
+			return;
+	}
 	record->arrived_ns = now;
 	if (!is_wanted(FZ_TR_REACHED))
 		return;
@@ -202,38 +355,53 @@ static __always_inline void handle_reached(struct task_struct *task)
 	bpf_ringbuf_submit(event, 0);
 }
 
-static __always_inline void handle_left(struct task_struct *task)
+/* The task has both bits, and wakes up. */
+static __always_inline void handle_woken(struct task_struct *task)
 {
 	struct fz_record *record = fz_record_peek(task);
 
-	if (!record || !record->arrived_ns)
+	if (!record || !record->arrived_ns || record->open_place)
 		return;
 
-	__u64 arrived = record->arrived_ns;
+	__u64 cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	struct fz_trace_request request = request_of(cgroup_id);
 
+	/* Thawed, and perhaps asked to freeze again, before it was woken. */
+	if (!is_recorded(record, &request)) {
+		handle_left(task);
+		return;
+	}
+	record->open_cgroup = cgroup_id;
+	record->open_place = open_take(fz_address(task), cgroup_id, record->arrived_ns);
+	/* Without a place it is told to leave now, and to reach the refrigerator anew. */
+	request = request_of(cgroup_id);
+	if (record->open_place && !is_thawed(&request))
+		return;
+	if (close(record))
+		tell_left(task, record);
 	record->arrived_ns = 0;
-	if (!is_wanted(FZ_TR_LEFT))
-		return;
-
-	struct fz_trace_event *event =
-		trace_begin(FZ_TR_LEFT, bpf_ktime_get_ns(),
-			    BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id), task, NULL);
-
-	if (!event)
-		return;
-	/* 1: it was inside before the trace began, see on_task(). */
-	event->since_ns = arrived > 1 ? arrived : 0;
-	bpf_ringbuf_submit(event, 0);
 }
 
 SEC("?tp_btf/sched_switch")
-int BPF_PROG(trace_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+int BPF_PROG(trace_switch, bool preempt, struct task_struct *prev)
 {
-	/* Direct loads: these lines run at every context switch of the machine. */
-	if (BPF_CORE_READ_BITFIELD(prev, frozen) && (prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
-		handle_reached(prev);
-	if (BPF_CORE_READ_BITFIELD(next, frozen) && !(next->jobctl & FZ_JOBCTL_TRAP_FREEZE))
-		handle_left(next);
+	/* Direct loads: this line runs at every context switch of the machine. */
+	if (BPF_CORE_READ_BITFIELD(prev, frozen) && (prev->jobctl & FZ_JOBCTL_TRAP_FREEZE) &&
+	    !preempt && fz_task_state(prev) != FZ_TASK_RUNNING)
+		handle_reached(prev, false);
+	return 0;
+}
+
+SEC("?tp_btf/sched_wakeup")
+int BPF_PROG(trace_wakeup, struct task_struct *task)
+{
+	/* A direct load: this line runs at every wake-up of the machine. */
+	if (!BPF_CORE_READ_BITFIELD(task, frozen))
+		return 0;
+	if (task->jobctl & FZ_JOBCTL_TRAP_FREEZE)
+		handle_woken(task);
+	else
+		handle_left(task);
 	return 0;
 }
 
@@ -245,15 +413,40 @@ int BPF_PROG(trace_freeze, struct cgroup *cgrp, const char *path)
 
 	__u64 id = BPF_CORE_READ(cgrp, kn, id);
 	__u64 now = bpf_ktime_get_ns();
-	struct fz_trace_request request = {
-		.time_ns = now,
-		.inherited = !BPF_CORE_READ(cgrp, freezer.freeze),
-	};
+	struct fz_trace_request *request = request_make(id);
+	bool inherited = !BPF_CORE_READ(cgrp, freezer.freeze);
 
-	bpf_map_update_elem(&fz_trace_requests, &id, &request, BPF_ANY);
+	if (request) {
+		request->inherited = inherited;
+		request->freeze_ns = now;
+	}
 	if (is_wanted(FZ_TR_FREEZE))
 		trace_cgroup(FZ_TR_FREEZE, now, cgrp, path, 0,
-			     request.inherited ? FZ_TRF_INHERITED : 0, true);
+			     inherited ? FZ_TRF_INHERITED : 0, true);
+	return 0;
+}
+
+/* Tells of the open task at this place, if there is one, that it left. Global: see fz_target_above(). */
+__attribute__((noinline)) int open_leave(__u64 cgroup_id, __u64 place, __u64 now)
+{
+	struct trace_open_key key = {.cgroup_id = cgroup_id, .place = place};
+	struct trace_open *found = bpf_map_lookup_elem(&fz_trace_open, &key);
+
+	if (!found)
+		return 0;
+
+	struct trace_open open = *found;
+
+	if (bpf_map_delete_elem(&fz_trace_open, &key) != 0 || !is_wanted(FZ_TR_LEFT))
+		return 0;
+
+	struct fz_trace_event *event = trace_begin(FZ_TR_LEFT, now, cgroup_id, NULL, NULL);
+
+	if (!event)
+		return 0;
+	event->task = open.task;
+	event->since_ns = told_arrival(open.arrived_ns);
+	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
 
@@ -265,10 +458,17 @@ int BPF_PROG(trace_thaw, struct cgroup *cgrp, const char *path)
 
 	/* Both kinds read "not asked" by now: what the freeze was, the thaw is. */
 	__u64 id = BPF_CORE_READ(cgrp, kn, id);
-	struct fz_trace_request *request = bpf_map_lookup_elem(&fz_trace_requests, &id);
+	__u64 now = bpf_ktime_get_ns();
+	struct fz_trace_request *request = request_make(id);
+	bool inherited = request && request->inherited;
 
-	trace_cgroup(FZ_TR_THAW, bpf_ktime_get_ns(), cgrp, path, 0,
-		     request && request->inherited ? FZ_TRF_INHERITED : 0, true);
+	if (request)
+		request->thaw_ns = now;
+	if (is_wanted(FZ_TR_THAW))
+		trace_cgroup(FZ_TR_THAW, now, cgrp, path, 0, inherited ? FZ_TRF_INHERITED : 0,
+			     true);
+	for (__u64 place = 1; place <= TRACE_OPEN_PLACES; place++)
+		open_leave(id, place, now);
 	return 0;
 }
 
@@ -281,7 +481,7 @@ int BPF_PROG(trace_notify_frozen, struct cgroup *cgrp, const char *path, int fro
 	struct task_struct *current = fz_current();
 
 	if (frozen && is_wanted(FZ_TR_REACHED) && is_inside(current))
-		handle_reached(current);
+		handle_reached(current, true);
 	if (is_wanted(FZ_TR_FROZEN))
 		trace_cgroup(FZ_TR_FROZEN, bpf_ktime_get_ns(), cgrp, path, frozen, 0, false);
 	return 0;
@@ -449,7 +649,9 @@ int on_task(struct bpf_iter__task *ctx)
 		if (record && !record->arrived_ns)
 			record->arrived_ns = 1;
 		event.flags = FZ_TRF_INSIDE;
-		event.since_ns = request_time(cgrp, cgroup_id);
+		struct fz_trace_request request = request_of(cgroup_id);
+
+		event.since_ns = request_time(cgrp, &request);
 	}
 	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
 	return 0;

@@ -191,8 +191,9 @@ struct TraceSession::Impl {
             bpf_program__set_autoload(program, wanted);
         };
         load(programs.trace_switch, tasks);
+        load(programs.trace_wakeup, tasks);
         load(programs.trace_freeze, tasks || (sent & (bit(FZ_TR_FREEZE) | bit(FZ_TR_THAW))));
-        load(programs.trace_thaw, sent & bit(FZ_TR_THAW));
+        load(programs.trace_thaw, tasks || (sent & bit(FZ_TR_THAW)));
         load(programs.trace_notify_frozen, (sent & (bit(FZ_TR_FROZEN) | bit(FZ_TR_REACHED))) != 0);
         load(programs.trace_notify_populated, sent & bit(FZ_TR_POPULATED));
         load(programs.trace_mkdir, sent & bit(FZ_TR_MADE));
@@ -326,7 +327,12 @@ Result<TraceSession::Wake> TraceSession::wait(std::optional<std::uint64_t> deadl
     if (::timerfd_settime(impl_->timer.get(), TFD_TIMER_ABSTIME, &spec, nullptr) != 0)
         return Error::from_errno(errno, "set a timer");
 
-    std::vector<pollfd> set{{ring_buffer__epoll_fd(impl_->ring.get()), POLLIN, 0},
+    // The ring itself, not libbpf's epoll set of it: what is asked here is whether anything lies in
+    // it. An epoll set only remembers that it was woken, and a wake can be lost: libbpf publishes
+    // its place and then looks for more without a full barrier, so that a record committed in
+    // between finds the reader "not there yet" and wakes nobody, while the reader does not see the
+    // record.
+    std::vector<pollfd> set{{bpf_map__fd(impl_->skeleton->maps.fz_trace_ring), POLLIN, 0},
                             {impl_->timer.get(), POLLIN, 0},
                             {output, 0, 0}}; // POLLERR comes unasked
     for (const int fd : readable)

@@ -48,15 +48,19 @@ class Trace : public ::testing::Test
         ASSERT_TRUE(opened) << opened.error().message;
         session_.emplace(std::move(*opened));
     }
+    void take()
+    {
+        session_->drain([&](const TraceEvent &event) {
+            events_.push_back(event);
+            return true;
+        });
+    }
     // Takes events until the condition holds, or a deadline far beyond any real delay.
     bool until(const std::function<bool()> &condition)
     {
         const std::uint64_t deadline = freezer::now_ns() + 30'000'000'000;
         for (;;) {
-            session_->drain([&](const TraceEvent &event) {
-                events_.push_back(event);
-                return true;
-            });
+            take();
             if (condition())
                 return true;
             const auto wake = session_->wait(deadline, {});
@@ -214,6 +218,31 @@ TEST_F(Trace, two_hundred_rounds_lose_nothing)
     EXPECT_EQ(count(FZ_TR_LEFT), 10 * kRounds);
     EXPECT_EQ(count(FZ_TR_FREEZE), kRounds);
     EXPECT_EQ(count(FZ_TR_THAW), kRounds);
+    EXPECT_EQ(freezer::total(session_->drops()), 0U);
+}
+
+// A thaw so early that the task has not gone to sleep, or was just woken by the freeze once more.
+TEST_F(Trace, a_thaw_before_the_task_sleeps)
+{
+    test::Scratch scratch;
+    scratch.spawn_sleeper();
+    TraceOptions options;
+    options.events = *freezer::parse_event_list("reached,left");
+    open({scratch.path()}, options);
+    const size_t rounds = test::scaled(5000, 50);
+    for (size_t round = 1; round <= rounds; ++round) {
+        ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
+        // Without going to sleep itself: to be quick is the point here.
+        const std::uint64_t deadline = freezer::now_ns() + 30'000'000'000;
+        while (events_.empty()) {
+            take();
+            ASSERT_LT(freezer::now_ns(), deadline) << round;
+        }
+        ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
+        ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) == 1; })) << round;
+        ASSERT_EQ(count(FZ_TR_REACHED), 1U) << round;
+        events_.clear();
+    }
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
