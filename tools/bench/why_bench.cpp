@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ constexpr int kRounds = 5;
 bool measure(const test::Scratch &scratch, const char *what)
 {
     std::vector<std::uint64_t> times;
+    const std::clock_t cpu = std::clock();
     std::string sentence;
     freezer::WhyReport report;
     for (int round = 0; round < kRounds; ++round) {
@@ -46,9 +48,12 @@ bool measure(const test::Scratch &scratch, const char *what)
         report = std::move(*explained);
     }
     std::sort(times.begin(), times.end());
-    std::printf("%-34s %s (least), %s (median), %u looks, %s\n", what,
+    const auto cpu_ns =
+        static_cast<std::uint64_t>(std::clock() - cpu) * (1'000'000'000 / CLOCKS_PER_SEC) / kRounds;
+    std::printf("%-34s %s (least), %s (median), %s of CPU time, %u looks, %s\n", what,
                 freezer::format_duration(times.front()).c_str(),
-                freezer::format_duration(times[times.size() / 2]).c_str(), report.looks,
+                freezer::format_duration(times[times.size() / 2]).c_str(),
+                freezer::format_duration(cpu_ns).c_str(), report.looks,
                 report.bpf ? "bpf" : "no bpf");
     std::printf("  %s\n", sentence_of(report).c_str());
     return true;
