@@ -279,4 +279,18 @@ enum {
 	FZ_TRACE_DROP_RECORD = 0, /* no room to remember that a task is in the refrigerator */
 };
 
+enum fz_file_kind {
+	FZ_FILE_USERFAULTFD = 1,
+	FZ_FILE_FUSE = 2, /* /dev/fuse */
+};
+
+/* One open file by which its process can hold up others. */
+struct fz_open_file {
+	unsigned int tgid;
+	unsigned int fd;
+	unsigned int kind; /* enum fz_file_kind */
+	unsigned int reserved;
+};
+FZ_ASSERT(sizeof(struct fz_open_file) == 16, "fz_open_file layout");
+
 #endif

@@ -133,3 +133,56 @@ int dump_stack(struct bpf_iter__task *ctx)
 		bpf_seq_write(seq, stack, sizeof(*stack));
 	return 0;
 }
+
+enum {
+	FZ_S_IFMT = 0170000,
+	FZ_S_IFCHR = 0020000,
+	FZ_FUSE_DEVICE = (10 << 20) | 229,   /* MKDEV(MISC_MAJOR, FUSE_MINOR) */
+	FZ_ANON_INODE_FS_MAGIC = 0x09041934, /* include/uapi/linux/magic.h */
+};
+
+/* enum fz_file_kind, or 0. */
+__attribute__((noinline)) __u32 fz_kind_of_file(__u64 address)
+{
+	const struct file *file = (const struct file *)address;
+	const struct inode *inode = BPF_CORE_READ(file, f_inode);
+	static const char wanted[] = "[userfaultfd]";
+	char name[sizeof(wanted)] = {};
+
+	if ((BPF_CORE_READ(inode, i_mode) & FZ_S_IFMT) == FZ_S_IFCHR)
+		return BPF_CORE_READ(inode, i_rdev) == FZ_FUSE_DEVICE ? FZ_FILE_FUSE : 0;
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != FZ_ANON_INODE_FS_MAGIC)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	for (int i = 0; i < (int)sizeof(wanted); i++) {
+		if (name[i] != wanted[i])
+			return 0;
+	}
+	return FZ_FILE_USERFAULTFD;
+}
+
+/*
+ * Who may serve a straggler: every process with a userfaultfd or /dev/fuse open, wherever it is.
+ * Looking through /proc for them takes half a second for ten thousand processes.
+ */
+SEC("iter/task_file")
+int dump_holder(struct bpf_iter__task_file *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+
+	if (!task || !file)
+		return 0;
+
+	struct fz_open_file row = {
+		.tgid = BPF_CORE_READ(task, tgid),
+		.fd = ctx->fd,
+		.kind = fz_kind_of_file(fz_address(file)),
+	};
+
+	if (row.kind)
+		bpf_seq_write(seq, &row, sizeof(row));
+	return 0;
+}

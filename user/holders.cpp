@@ -154,18 +154,26 @@ void HolderFinder::scan_process(std::uint32_t pid, const std::string &dir)
         const bool uffd = target == "anon_inode:[userfaultfd]";
         if (!uffd && target != "/dev/fuse")
             continue;
-        const std::string info = file_text(dir + "/fdinfo/" + entry->d_name);
-        OpenFile file{pid, {}, {}};
-        if (uffd) {
-            // fs/userfaultfd.c, userfaultfd_show_fdinfo(): "total" are all that wait.
-            file.detail = value_after(info, "total");
-            userfaultfds_.push_back(std::move(file));
-        } else {
-            // fs/fuse/dev.c, fuse_dev_show_fdinfo(), of newer kernels.
-            file.detail = value_after(info, "fuse_connection");
-            fuse_devices_.push_back(std::move(file));
-        }
+        note(uffd, pid, entry->d_name);
     }
+}
+
+void HolderFinder::note(bool userfaultfd, std::uint32_t pid, const std::string &fd)
+{
+    const std::string info = read(pid, "fdinfo/" + fd);
+    // fs/userfaultfd.c, userfaultfd_show_fdinfo(): "total" are all that wait. And fs/fuse/dev.c,
+    // fuse_dev_show_fdinfo(), of newer kernels.
+    if (userfaultfd)
+        userfaultfds_.push_back({pid, value_after(info, "total")});
+    else
+        fuse_devices_.push_back({pid, value_after(info, "fuse_connection")});
+}
+
+void HolderFinder::know(std::span<const fz_open_file> files)
+{
+    scanned_ = true;
+    for (const fz_open_file &file : files)
+        note(file.kind == FZ_FILE_USERFAULTFD, file.tgid, std::to_string(file.fd));
 }
 
 void HolderFinder::find_userfaultfd(const TaskRecord &task, std::vector<Holder> &out)

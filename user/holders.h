@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bpf/abi.h"
 #include "user/classify.h"
 
 namespace freezer
@@ -61,6 +63,9 @@ class HolderFinder
     // `proc` is a seam for tests.
     explicit HolderFinder(std::string proc = "/proc") : proc_(std::move(proc)) {}
 
+    // What scan() would find, from the BPF file iterator.
+    void know(std::span<const fz_open_file> files);
+
     // Those that can help, the likeliest first. `all` is the look that the task is from: a vfork
     // child is found in it.
     std::vector<Holder> find(const TaskRecord &task, Cause cause,
@@ -75,12 +80,12 @@ class HolderFinder
   private:
     struct OpenFile {
         std::uint32_t pid;
-        std::string comm;
         // Of a userfaultfd: faults that wait for it. Of /dev/fuse: the connection; nullopt: not
         // told.
         std::optional<std::uint64_t> detail;
     };
     void scan();
+    void note(bool userfaultfd, std::uint32_t pid, const std::string &fd);
     void scan_process(std::uint32_t pid, const std::string &dir);
     [[nodiscard]] std::string read(std::uint32_t pid, const std::string &file) const;
     [[nodiscard]] Holder process(Holder::Role role, std::uint32_t pid, Confidence confidence) const;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -120,6 +121,28 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
         }
         std::memmove(chunk.data(), chunk.data() + at, filled - at);
         filled -= at;
+    }
+}
+
+Result<std::vector<fz_open_file>> StackSnapshot::open_files() const
+{
+    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_holder)));
+    if (!fd)
+        return Error::from_errno(errno, "run the BPF file iterator");
+    std::vector<fz_open_file> files;
+    std::array<fz_open_file, 256> chunk;
+    for (;;) {
+        const ssize_t n = ::read(fd.get(), chunk.data(), sizeof(chunk));
+        if (n < 0) {
+            const int error = errno;
+            if (error == EINTR || error == EAGAIN)
+                continue;
+            return Error::from_errno(error, "read the BPF file iterator");
+        }
+        if (n == 0)
+            return files;
+        files.insert(files.end(), chunk.begin(),
+                     chunk.begin() + n / static_cast<ssize_t>(sizeof(fz_open_file)));
     }
 }
 

@@ -46,6 +46,9 @@ class StackSnapshot
     // A task below several of the cgroups has one row.
     [[nodiscard]] Result<Pass> take(const Options &options) const;
 
+    // Every userfaultfd and /dev/fuse that is open on the machine.
+    [[nodiscard]] Result<std::vector<fz_open_file>> open_files() const;
+
   private:
     struct Impl;
     explicit StackSnapshot(std::unique_ptr<Impl> impl);

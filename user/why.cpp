@@ -540,6 +540,15 @@ struct Explainer::Impl {
     void add_details(WhyReport &report)
     {
         HolderFinder finder;
+        const bool served =
+            std::any_of(report.tasks.begin(), report.tasks.end(), [](const HeldTask &task) {
+                return task.cause == Cause::kUserfaultfd || task.cause == Cause::kFuse ||
+                       task.cause == Cause::kIo || task.cause == Cause::kUnknown;
+            });
+        if (snapshot && served) {
+            if (const auto files = snapshot->open_files(); files)
+                finder.know(*files);
+        }
         std::vector<TaskRecord> all;
         for (const auto &[tid, tally] : tallies) {
             if (tally.last.vfork_child)

@@ -174,6 +174,47 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+/* include/linux/fs.h */
+struct super_block {
+	unsigned long s_magic;
+};
+
+/* include/linux/fs.h */
+struct inode {
+	unsigned short i_mode;
+	__u32 i_rdev;
+	struct super_block *i_sb;
+};
+
+/* include/linux/dcache.h */
+struct qstr {
+	const unsigned char *name;
+};
+
+/* include/linux/dcache.h */
+struct dentry {
+	struct qstr d_name;
+};
+
+/* include/linux/path.h */
+struct path {
+	struct dentry *dentry;
+};
+
+/* include/linux/fs.h */
+struct file {
+	struct inode *f_inode;
+	struct path f_path;
+};
+
+/* kernel/bpf/task_iter.c */
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
 #pragma clang attribute pop
 
 #endif
