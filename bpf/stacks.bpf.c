@@ -77,15 +77,17 @@ int dump_stack(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 
-	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	/* First what costs least: most passes are for one of thousands. */
 	__u32 tid = BPF_CORE_READ(task, pid);
 
-	if (fz_candidates_only) {
-		if (!bpf_map_lookup_elem(&fz_candidates, &tid))
-			return 0;
-	} else if (!fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level))) {
+	if (fz_candidates_only && !bpf_map_lookup_elem(&fz_candidates, &tid))
 		return 0;
-	}
+
+	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+
+	if (!fz_candidates_only &&
+	    !fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level)))
+		return 0;
 
 	/*
 	 * Read by helper and not directly: for every direct load the verifier searches the kernel's
@@ -176,13 +178,17 @@ int dump_holder(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 
+	__u32 kind = fz_kind_of_file(fz_address(file));
+
+	if (!kind)
+		return 0;
+
 	struct fz_open_file row = {
 		.tgid = BPF_CORE_READ(task, tgid),
 		.fd = ctx->fd,
-		.kind = fz_kind_of_file(fz_address(file)),
+		.kind = kind,
 	};
 
-	if (row.kind)
-		bpf_seq_write(seq, &row, sizeof(row));
+	bpf_seq_write(seq, &row, sizeof(row));
 	return 0;
 }

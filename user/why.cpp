@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstring>
 #include <deque>
+#include <future>
 #include <map>
 #include <set>
 #include <string_view>
@@ -33,7 +34,7 @@ namespace
 constexpr std::uint32_t kFewestLooks = 5;
 constexpr std::uint32_t kMostLooks = 10;
 constexpr int kBetweenLooksMs = 1;
-constexpr std::uint64_t kLooksBudgetNs = 40'000'000; // enough looks after that time
+constexpr std::uint64_t kLooksBudgetNs = 25'000'000; // enough looks after that time
 // Where each look at one task takes several files: no more of them after the first look.
 constexpr size_t kProcCandidates = 64;
 // Tasks on a CPU that are interrupted to see where they are.
@@ -228,6 +229,7 @@ bool has_pending_kill(std::uint32_t tid)
 
 struct Explainer::Impl {
     bool use_bpf = true;
+    std::future<Result<KernelSymbols>> symbols_to_come;
     std::optional<KernelSymbols> symbols;
     std::optional<Error> symbols_error;
 
@@ -251,10 +253,17 @@ struct Explainer::Impl {
         looks = 0;
     }
 
+    // The kernel needs some 60 ms to write them: as long as all else together.
+    void begin_to_read_symbols()
+    {
+        if (!symbols && !symbols_error && !symbols_to_come.valid())
+            symbols_to_come = std::async(std::launch::async, [] { return KernelSymbols::load(); });
+    }
+
     const KernelSymbols *get_symbols()
     {
         if (!symbols && !symbols_error) {
-            auto loaded = KernelSymbols::load();
+            auto loaded = symbols_to_come.valid() ? symbols_to_come.get() : KernelSymbols::load();
             if (loaded)
                 symbols = std::move(*loaded);
             else
@@ -603,6 +612,8 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
         report.purpose = WhyReport::Purpose::kFreeze;
     const bool kill = report.purpose == WhyReport::Purpose::kKill;
     const bool freeze = report.purpose == WhyReport::Purpose::kFreeze;
+    if (impl.use_bpf && (kill || !reading->frozen))
+        impl.begin_to_read_symbols();
 
     std::vector<std::unique_ptr<Cgroup>> storage;
     auto all = walk(top, storage);

@@ -131,6 +131,28 @@ TEST(CommandWhy, a_freeze_that_a_page_fault_holds_up)
     }
 }
 
+// Somebody who watches need not wait for the deadline.
+TEST(CommandWhy, a_terminal_is_told_after_a_second)
+{
+    test::Straggler straggler;
+    if (!straggler.possible())
+        GTEST_SKIP() << straggler.why();
+    test::Scratch scratch;
+    const std::string pid = std::to_string(straggler.spawn(scratch));
+    const std::string told =
+        unwrapped(run_on_terminal({"freeze", "--timeout", "4s", scratch.path()}, 200));
+    const size_t notice = told.find(scratch.path() + ": waiting: ");
+    ASSERT_NE(notice, std::string::npos) << told;
+    EXPECT_NE(told.find("1 of 1 task has not reached the freezer: " + pid, notice),
+              std::string::npos)
+        << told;
+    EXPECT_NE(told.find(": not frozen after ", notice), std::string::npos) << told;
+    // Its other reader is a script, which gets the reason with the result.
+    const Ran ran = run("freeze --timeout 1500ms " + scratch.path());
+    EXPECT_EQ(ran.status, 124) << ran.err;
+    EXPECT_EQ(ran.err.find(": waiting: "), std::string::npos) << ran.err;
+}
+
 TEST(CommandWhy, a_kill_that_a_fuse_server_holds_up)
 {
     test::Scratch scratch;
