@@ -207,17 +207,17 @@ TEST_F(Trace, two_hundred_rounds_lose_nothing)
     for (int i = 0; i < 10; ++i)
         scratch.spawn_sleeper();
     open({scratch.path()});
-    constexpr size_t kRounds = 200;
-    for (size_t round = 1; round <= kRounds; ++round) {
+    const size_t rounds = test::scaled(200, 20);
+    for (size_t round = 1; round <= rounds; ++round) {
         ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
         ASSERT_TRUE(until([&] { return count(FZ_TR_REACHED) >= 10 * round; })) << round;
         ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
         ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) >= 10 * round; })) << round;
     }
-    EXPECT_EQ(count(FZ_TR_REACHED), 10 * kRounds);
-    EXPECT_EQ(count(FZ_TR_LEFT), 10 * kRounds);
-    EXPECT_EQ(count(FZ_TR_FREEZE), kRounds);
-    EXPECT_EQ(count(FZ_TR_THAW), kRounds);
+    EXPECT_EQ(count(FZ_TR_REACHED), 10 * rounds);
+    EXPECT_EQ(count(FZ_TR_LEFT), 10 * rounds);
+    EXPECT_EQ(count(FZ_TR_FREEZE), rounds);
+    EXPECT_EQ(count(FZ_TR_THAW), rounds);
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
@@ -246,16 +246,17 @@ TEST_F(Trace, a_thaw_before_the_task_sleeps)
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
-TEST_F(Trace, two_thousand_tasks_while_nobody_reads_lose_nothing)
+TEST_F(Trace, thousands_of_tasks_while_nobody_reads_lose_nothing)
 {
     test::Scratch scratch;
-    for (int i = 0; i < 2000; ++i)
+    const size_t tasks = test::scaled(2000, 100);
+    for (size_t i = 0; i < tasks; ++i)
         scratch.spawn_sleeper();
     open({scratch.path()});
     ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
     ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 1; }));
     ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
-    ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) >= 2000; }));
+    ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) >= tasks; }));
     EXPECT_EQ(tids(FZ_TR_REACHED), set_of(scratch.threads()));
     EXPECT_EQ(tids(FZ_TR_LEFT), set_of(scratch.threads()));
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
