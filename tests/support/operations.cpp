@@ -19,8 +19,23 @@ using freezer::TaskEntry;
 namespace
 {
 
-// Cgroups of one test, for its own task snapshot.
-constexpr std::uint32_t kSnapshotTargets = 16;
+// Cgroups of all tests, for the snapshot that they share.
+constexpr std::uint32_t kSnapshotTargets = 4096;
+
+// What all tests share. The snapshot is not the library's: it is the truth's.
+struct Shared {
+    std::optional<freezer::Freezer> with_bpf;
+    std::optional<freezer::Freezer> without_bpf;
+    std::optional<freezer::TaskSnapshot> snapshot;
+    std::map<std::string, std::uint32_t>
+        slots; // of the snapshot, by path, which no two tests share
+};
+
+Shared &shared()
+{
+    static Shared instance;
+    return instance;
+}
 
 std::string why(const TargetReport &report)
 {
@@ -66,14 +81,24 @@ void OperationsTest::SetUp()
     config.tracker.task_events = true;
     // The account must be whole, so there is room for the largest test's events.
     config.tracker.ring_bytes = 4 * 1024 * 1024;
-    open(config);
+    open(config, use_bpf_ ? shared().with_bpf : shared().without_bpf);
 }
 
-void OperationsTest::open(const freezer::Config &config)
+void OperationsTest::TearDown()
 {
-    auto opened = freezer::Freezer::open(config);
-    ASSERT_TRUE(opened) << opened.error().message;
-    freezer_.emplace(std::move(*opened));
+    // What failed may have left it in a state that the next test is not to suffer from.
+    if (HasFailure())
+        shared() = {};
+}
+
+void OperationsTest::open(const freezer::Config &config, std::optional<freezer::Freezer> &into)
+{
+    if (!into) {
+        auto opened = freezer::Freezer::open(config);
+        ASSERT_TRUE(opened) << opened.error().message;
+        into.emplace(std::move(*opened));
+    }
+    freezer_ = &*into;
     const auto loaded = freezer_->load_tracker(1);
     ASSERT_EQ(static_cast<bool>(loaded), use_bpf_) << loaded.error().message;
 }
@@ -83,7 +108,8 @@ void OperationsTest::open_with_ring(std::uint32_t ring_bytes)
     freezer::Config config;
     config.tracker.task_events = true;
     config.tracker.ring_bytes = ring_bytes;
-    open(config);
+    own_.reset();
+    open(config, own_);
 }
 
 std::vector<freezer::Target> OperationsTest::targets(const std::vector<std::string> &paths)
@@ -179,17 +205,19 @@ void OperationsTest::expect_true_account(const TargetReport &report, const Scrat
 void OperationsTest::expect_frozen_bits(const Scratch &scratch, const std::string &below)
 {
     const std::string path = below.empty() ? scratch.path() : scratch.path(below);
-    if (!snapshot_) {
+    std::optional<freezer::TaskSnapshot> &snapshot = shared().snapshot;
+    if (!snapshot) {
         auto made = freezer::TaskSnapshot::open(kSnapshotTargets);
         ASSERT_TRUE(made) << made.error().message;
-        snapshot_.emplace(std::move(*made));
+        snapshot.emplace(std::move(*made));
     }
-    auto [slot, fresh] = slots_.try_emplace(path, static_cast<std::uint32_t>(slots_.size()));
+    auto &slots = shared().slots;
+    auto [slot, fresh] = slots.try_emplace(path, static_cast<std::uint32_t>(slots.size()));
     if (fresh) {
-        const auto watched = snapshot_->watch(slot->second, *targets({path}).front().cgroup);
+        const auto watched = snapshot->watch(slot->second, *targets({path}).front().cgroup);
         ASSERT_TRUE(watched) << watched.error().message;
     }
-    const auto rows = snapshot_->take();
+    const auto rows = snapshot->take();
     ASSERT_TRUE(rows) << rows.error().message;
     std::multiset<pid_t> marked;
     for (const fz_task_row &row : *rows) {

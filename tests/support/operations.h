@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,13 +26,16 @@ freezer::FreezeOptions freeze_options(std::uint64_t timeout_ns = kPatience);
 // And every task listed.
 freezer::FreezeOptions listing();
 
-// An open library. Skips where the machine cannot run it (no root, no cgroup2, no BPF).
+// An open library, the same one for all tests of a process unless one of them failed: it is made to
+// be used for long, and to load its tracker takes seconds on an emulated machine. Skips where the
+// machine cannot run it (no root, no cgroup2, no BPF).
 class OperationsTest : public ::testing::Test
 {
   protected:
     explicit OperationsTest(bool use_bpf = true) : use_bpf_(use_bpf) {}
     void SetUp() override;
-    // Opens the library anew with another ring buffer.
+    void TearDown() override;
+    // Opens a library of its own with another ring buffer.
     void open_with_ring(std::uint32_t ring_bytes);
     [[nodiscard]] freezer::Freezer &freezer() { return *freezer_; }
     [[nodiscard]] bool uses_bpf() const { return use_bpf_; }
@@ -61,12 +63,11 @@ class OperationsTest : public ::testing::Test
     void expect_frozen_bits(const Scratch &scratch, const std::string &below = "");
 
   private:
-    void open(const freezer::Config &config);
+    void open(const freezer::Config &config, std::optional<freezer::Freezer> &into);
 
     bool use_bpf_;
-    std::optional<freezer::Freezer> freezer_;
-    std::optional<freezer::TaskSnapshot> snapshot_; // not the library's: the truth's
-    std::map<std::string, std::uint32_t> slots_;    // of snapshot_, by path
+    freezer::Freezer *freezer_ = nullptr;
+    std::optional<freezer::Freezer> own_; // of this test alone
 };
 
 // The same without BPF: the kernel's files alone wake and decide.
