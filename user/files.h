@@ -4,6 +4,7 @@
 #ifndef FREEZERCTL_USER_FILES_H
 #define FREEZERCTL_USER_FILES_H
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -39,9 +40,14 @@ std::map<std::string, std::uint64_t, std::less<>> parse_keyed(std::string_view t
 
 // The lines of `text`, without their ends and without empty ones.
 std::vector<std::string_view> split_lines(std::string_view text);
+// Not of a text that is gone when the loop over its lines begins.
+template <std::same_as<std::string> Text>
+std::vector<std::string_view> split_lines(Text &&text) = delete;
 
 // What stands between blanks and line ends.
 std::vector<std::string_view> split_words(std::string_view text);
+template <std::same_as<std::string> Text>
+std::vector<std::string_view> split_words(Text &&text) = delete;
 
 // The whole text as a decimal number, white space at its end allowed.
 std::optional<std::uint64_t> parse_number(std::string_view text);

@@ -294,7 +294,8 @@ void HolderFinder::find_fuse(const TaskRecord &task, std::vector<Holder> &out)
 
 void HolderFinder::find_v1(const TaskRecord &task, std::vector<Holder> &out) const
 {
-    for (const std::string_view line : split_lines(read(task.tid, "cgroup"))) {
+    const std::string cgroups = read(task.tid, "cgroup");
+    for (const std::string_view line : split_lines(cgroups)) {
         // HIERARCHY:CONTROLLERS:PATH
         const size_t first = line.find(':');
         const size_t second = line.find(':', first == std::string_view::npos ? first : first + 1);

@@ -86,7 +86,8 @@ std::optional<ProcMembership> read_proc_status(int tid)
     auto cgroup = parse_proc_cgroup(proc_file(id, "cgroup"));
     if (!cgroup)
         return std::nullopt;
-    for (const std::string_view line : split_lines(proc_file(id, "status"))) {
+    const std::string status = proc_file(id, "status");
+    for (const std::string_view line : split_lines(status)) {
         if (!line.starts_with("Tgid:\t"))
             continue;
         if (const auto tgid = parse_number(line.substr(6)))

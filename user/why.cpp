@@ -213,7 +213,8 @@ std::string proc_file(std::uint32_t tid, const char *name)
 
 bool has_pending_kill(std::uint32_t tid)
 {
-    for (std::string_view line : split_lines(proc_file(tid, "status"))) {
+    const std::string status = proc_file(tid, "status");
+    for (std::string_view line : split_lines(status)) {
         if (!line.starts_with("SigPnd:\t") && !line.starts_with("ShdPnd:\t"))
             continue;
         line.remove_prefix(8);
@@ -757,8 +758,9 @@ Result<WhyReport> Explainer::explain_task(std::uint32_t tid)
     report.looks = impl.looks;
     // A vfork child may be in any cgroup.
     if (report.tasks.front().cause == Cause::kVfork) {
-        for (const std::string_view child :
-             split_words(proc_file(tid, ("task/" + std::to_string(tid) + "/children").c_str()))) {
+        const std::string children =
+            proc_file(tid, ("task/" + std::to_string(tid) + "/children").c_str());
+        for (const std::string_view child : split_words(children)) {
             const auto child_tid = parse_number(child);
             if (!child_tid || !impl.snapshot)
                 continue;
