@@ -431,7 +431,7 @@ TEST(Record, cut_anywhere_it_gives_what_is_whole)
     const Recording written = recording(scene());
     const std::string file = file_of(written);
     size_t before = 0;
-    for (size_t size = freezerctl::record_header().size(); size < file.size(); size += 5) {
+    for (size_t size = freezerctl::record_header().size(); size < file.size(); ++size) {
         const auto read = freezerctl::parse_recording(std::string_view(file).substr(0, size));
         ASSERT_TRUE(read) << size;
         ASSERT_NE(freezerctl::describe_damage(*read), "") << size;
@@ -447,7 +447,7 @@ TEST(Record, a_changed_byte_costs_a_line_or_two)
 {
     const Recording written = recording(scene());
     const std::string file = file_of(written);
-    for (size_t at = freezerctl::record_header().size(); at < file.size(); at += 7) {
+    for (size_t at = freezerctl::record_header().size(); at < file.size(); at += 3) {
         std::string changed = file;
         changed[at] = static_cast<char>(changed[at] ^ 0x11);
         const auto read = freezerctl::parse_recording(changed);
