@@ -135,6 +135,13 @@ void HolderFinder::scan()
 {
     if (std::exchange(scanned_, true))
         return;
+    if (open_files_) {
+        if (const auto files = open_files_()) {
+            for (const fz_open_file &file : *files)
+                note(file.kind == FZ_FILE_USERFAULTFD, file.tgid, std::to_string(file.fd));
+            return;
+        }
+    }
     for (const std::uint32_t pid : list_processes(proc_))
         scan_process(pid, proc_ + "/" + std::to_string(pid));
 }
@@ -167,13 +174,6 @@ void HolderFinder::note(bool userfaultfd, std::uint32_t pid, const std::string &
         userfaultfds_.push_back({pid, value_after(info, "total")});
     else
         fuse_devices_.push_back({pid, value_after(info, "fuse_connection")});
-}
-
-void HolderFinder::know(std::span<const fz_open_file> files)
-{
-    scanned_ = true;
-    for (const fz_open_file &file : files)
-        note(file.kind == FZ_FILE_USERFAULTFD, file.tgid, std::to_string(file.fd));
 }
 
 void HolderFinder::find_userfaultfd(const TaskRecord &task, std::vector<Holder> &out)

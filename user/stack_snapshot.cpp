@@ -3,18 +3,16 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "stacks.skel.h"
 #include "user/bpf_errors.h"
+#include "user/bpf_iterator.h"
 #include "user/target_maps.h"
-#include "user/unique_fd.h"
 
 namespace freezer
 {
@@ -83,67 +81,42 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
 {
     impl_->skeleton->bss->fz_candidates_only = options.candidates_only;
     impl_->skeleton->bss->fz_frozen_stacks = options.frozen_stacks;
-    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_stack)));
-    if (!fd)
-        return Error::from_errno(errno, "run the BPF stack iterator");
-
-    // The kernel hands out what one task wrote in one piece or, where a read ends in it, in two.
-    std::vector<char> chunk(256UL * 1024);
-    size_t filled = 0;
     Pass pass;
-    for (;;) {
-        const ssize_t n = ::read(fd.get(), chunk.data() + filled, chunk.size() - filled);
-        if (n < 0) {
-            const int error = errno;
-            if (error == EINTR || error == EAGAIN)
-                continue; // EAGAIN: the kernel paused a long pass over tasks that are not ours
-            return Error::from_errno(error, "read the BPF stack iterator");
-        }
-        if (n == 0)
-            return pass;
-        filled += static_cast<size_t>(n);
-        size_t at = 0;
-        while (filled - at >= sizeof(fz_stack_row)) {
-            Row row{{}, pass.addresses.size()};
-            std::memcpy(&row.row, chunk.data() + at, sizeof(row.row));
-            const bool stack = row.row.bits & FZ_STACK_FOLLOWS;
-            const size_t size = sizeof(row.row) + (stack ? kStackBytes : 0);
-            if (filled - at < size)
-                break;
-            row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
-            if (stack && row.row.depth > 0) {
-                pass.addresses.resize(row.first_address + row.row.depth);
-                std::memcpy(&pass.addresses[row.first_address], chunk.data() + at + sizeof(row.row),
-                            row.row.depth * sizeof(std::uint64_t));
+    auto done = run_iterator(
+        impl_->skeleton->links.dump_stack, "stack iterator", [&](std::span<const char> bytes) {
+            size_t at = 0;
+            while (bytes.size() - at >= sizeof(fz_stack_row)) {
+                Row row{{}, pass.addresses.size()};
+                std::memcpy(&row.row, bytes.data() + at, sizeof(row.row));
+                const bool stack = row.row.bits & FZ_STACK_FOLLOWS;
+                const size_t size = sizeof(row.row) + (stack ? kStackBytes : 0);
+                if (bytes.size() - at < size)
+                    break;
+                row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
+                if (stack && row.row.depth > 0) {
+                    pass.addresses.resize(row.first_address + row.row.depth);
+                    std::memcpy(&pass.addresses[row.first_address],
+                                bytes.data() + at + sizeof(row.row),
+                                row.row.depth * sizeof(std::uint64_t));
+                }
+                pass.rows.push_back(row);
+                at += size;
             }
-            pass.rows.push_back(row);
-            at += size;
-        }
-        std::memmove(chunk.data(), chunk.data() + at, filled - at);
-        filled -= at;
-    }
+            return at;
+        });
+    if (!done)
+        return std::move(done).error();
+    return pass;
 }
 
 Result<std::vector<fz_open_file>> StackSnapshot::open_files() const
 {
-    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_holder)));
-    if (!fd)
-        return Error::from_errno(errno, "run the BPF file iterator");
     std::vector<fz_open_file> files;
-    std::array<fz_open_file, 256> chunk;
-    for (;;) {
-        const ssize_t n = ::read(fd.get(), chunk.data(), sizeof(chunk));
-        if (n < 0) {
-            const int error = errno;
-            if (error == EINTR || error == EAGAIN)
-                continue;
-            return Error::from_errno(error, "read the BPF file iterator");
-        }
-        if (n == 0)
-            return files;
-        files.insert(files.end(), chunk.begin(),
-                     chunk.begin() + n / static_cast<ssize_t>(sizeof(fz_open_file)));
-    }
+    auto done = for_each_row<fz_open_file>(impl_->skeleton->links.dump_holder, "file iterator",
+                                           [&](const fz_open_file &row) { files.push_back(row); });
+    if (!done)
+        return std::move(done).error();
+    return files;
 }
 
 } // namespace freezer

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/task_snapshot.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "tasks.skel.h"
 #include "user/bpf_errors.h"
+#include "user/bpf_iterator.h"
 #include "user/target_maps.h"
 #include "user/tracker.h"
-#include "user/unique_fd.h"
 
 namespace freezer
 {
@@ -88,26 +84,12 @@ Status TaskSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
 
 Result<std::vector<fz_task_row>> TaskSnapshot::take() const
 {
-    const UniqueFd fd(bpf_iter_create(bpf_link__fd(impl_->skeleton->links.dump_task)));
-    if (!fd)
-        return Error::from_errno(errno, "run the BPF task iterator");
-
-    // The kernel hands out whole rows: it never splits what one task wrote.
     std::vector<fz_task_row> rows;
-    std::array<fz_task_row, 512> chunk;
-    for (;;) {
-        const ssize_t n = ::read(fd.get(), chunk.data(), sizeof(chunk));
-        if (n < 0) {
-            const int error = errno;
-            if (error == EINTR || error == EAGAIN)
-                continue; // EAGAIN: the kernel paused a long pass over tasks that are not ours
-            return Error::from_errno(error, "read the BPF task iterator");
-        }
-        if (n == 0)
-            return rows;
-        rows.insert(rows.end(), chunk.begin(),
-                    chunk.begin() + n / static_cast<ssize_t>(sizeof(fz_task_row)));
-    }
+    auto done = for_each_row<fz_task_row>(impl_->skeleton->links.dump_task, "task iterator",
+                                          [&](const fz_task_row &row) { rows.push_back(row); });
+    if (!done)
+        return std::move(done).error();
+    return rows;
 }
 
 } // namespace freezer

@@ -16,6 +16,7 @@
 
 #include "trace.skel.h"
 #include "user/bpf_errors.h"
+#include "user/bpf_iterator.h"
 #include "user/cgroup_paths.h"
 #include "user/target_maps.h"
 #include "user/task_storage.h"
@@ -257,26 +258,11 @@ struct TraceSession::Impl {
     // Runs the iterator: who is there, and who is frozen already.
     Status look_around()
     {
-        const UniqueFd fd(bpf_iter_create(bpf_link__fd(skeleton->links.on_task)));
-        if (!fd)
-            return Error::from_errno(errno, "run the BPF task iterator");
-        std::array<fz_trace_event, 256> chunk;
-        for (;;) {
-            const ssize_t n = ::read(fd.get(), chunk.data(), sizeof(chunk));
-            if (n < 0) {
-                const int error = errno;
-                if (error == EINTR || error == EAGAIN)
-                    continue; // EAGAIN: the kernel paused a long pass over tasks not ours
-                return Error::from_errno(error, "read the BPF task iterator");
-            }
-            if (n == 0)
-                return {};
-            const auto count = static_cast<size_t>(n) / sizeof(fz_trace_event);
-            for (size_t i = 0; i < count; ++i) {
-                members.push_back(translate(chunk[i], ""));
-                membership.put(chunk[i].task.tid, chunk[i].task.tgid, chunk[i].cgroup_id);
-            }
-        }
+        return for_each_row<fz_trace_event>(
+            skeleton->links.on_task, "task iterator", [&](const fz_trace_event &row) {
+                members.push_back(translate(row, ""));
+                membership.put(row.task.tid, row.task.tgid, row.cgroup_id);
+            });
     }
 };
 

@@ -549,16 +549,10 @@ struct Explainer::Impl {
 
     void add_details(WhyReport &report)
     {
-        HolderFinder finder;
-        const bool served =
-            std::any_of(report.tasks.begin(), report.tasks.end(), [](const HeldTask &task) {
-                return task.cause == Cause::kUserfaultfd || task.cause == Cause::kFuse ||
-                       task.cause == Cause::kIo || task.cause == Cause::kUnknown;
-            });
-        if (snapshot && served) {
-            if (const auto files = snapshot->open_files(); files)
-                finder.know(*files);
-        }
+        HolderFinder::OpenFiles open_files;
+        if (snapshot)
+            open_files = [this] { return snapshot->open_files(); };
+        HolderFinder finder(std::move(open_files));
         std::vector<TaskRecord> all;
         for (const auto &[tid, tally] : tallies) {
             if (tally.last.vfork_child)
