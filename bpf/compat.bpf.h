@@ -117,10 +117,15 @@ static __always_inline __u64 fz_sched_queued(const struct task_struct *task)
 	return 0;
 }
 
-/* task_struct.on_cpu: on every kernel since 6.17 (cac5cefbade9), before only with CONFIG_SMP. */
+/*
+ * task_struct.on_cpu: on every kernel since 6.17 (cac5cefbade9), before only with CONFIG_SMP.
+ *
+ * It and on_rq are int, and u8 side by side on 7.3, where a read of an int takes its neighbours along:
+ * read with the size that the kernel's types name, which the macro for bit fields does.
+ */
 static __attribute__((noinline)) bool fz_on_cpu_smp(const struct task_struct *task)
 {
-	return BPF_CORE_READ(task, on_cpu) != 0;
+	return BPF_CORE_READ_BITFIELD_PROBED(task, on_cpu) != 0;
 }
 
 static __always_inline bool fz_task_on_cpu(const struct task_struct *task)
@@ -128,6 +133,12 @@ static __always_inline bool fz_task_on_cpu(const struct task_struct *task)
 	if (bpf_core_field_exists(task->on_cpu))
 		return fz_on_cpu_smp(task);
 	return false;
+}
+
+/* task_struct.on_rq. */
+static __always_inline bool fz_task_on_rq(const struct task_struct *task)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(task, on_rq) != 0;
 }
 
 /*
