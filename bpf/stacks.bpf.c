@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /*
- * The stack snapshot: one fz_stack_row for every task in a watched cgroup, with the kernel stack of
+ * The stack snapshot: one fz_stack_row for every task in the watched cgroup, with the kernel stack of
  * those that a freeze or a kill may be waiting for.
  *
- * It is for `why`, which looks several times within milliseconds; so a row is written once even for
- * a task below several targets (the library knows the cgroups), and one that needs no stack is
+ * It is for `why`, which looks several times within milliseconds; so a row that needs no stack is
  * short. A task that runs on another CPU right now has no stack that could be walked: its depth is
  * 0.
  */
@@ -63,7 +62,7 @@ __attribute__((noinline)) __u32 fz_stack_bits(__u64 address, __u32 flags, __u64 
 		bits |= FZ_STACK_PTRACED;
 	if (fz_task_on_cpu(task))
 		bits |= FZ_STACK_ON_CPU;
-	if (BPF_CORE_READ(task, on_rq))
+	if (fz_task_on_rq(task))
 		bits |= FZ_STACK_ON_RQ;
 	return bits;
 }

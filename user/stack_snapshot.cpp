@@ -38,7 +38,7 @@ StackSnapshot::StackSnapshot(StackSnapshot &&) noexcept = default;
 StackSnapshot &StackSnapshot::operator=(StackSnapshot &&) noexcept = default;
 StackSnapshot::~StackSnapshot() = default;
 
-Result<StackSnapshot> StackSnapshot::open(std::uint32_t max_cgroups)
+Result<StackSnapshot> StackSnapshot::open()
 {
     const LibbpfSilence silence;
     auto impl = std::make_unique<Impl>();
@@ -49,7 +49,7 @@ Result<StackSnapshot> StackSnapshot::open(std::uint32_t max_cgroups)
     // The records of compat.bpf.h are the tracker's: nothing here looks at them.
     bpf_map__set_autocreate(maps.fz_record_storage, false);
     bpf_map__set_autocreate(maps.fz_record_hash, false);
-    bpf_map__set_max_entries(maps.fz_target_index, std::max(max_cgroups, 1U));
+    bpf_map__set_max_entries(maps.fz_target_index, 1);
     if (const int rc = stacks_bpf::load(impl->skeleton.get()); rc != 0)
         return bpf_error(-rc, "load the BPF stack iterator");
     if (const int rc = stacks_bpf::attach(impl->skeleton.get()); rc != 0)
@@ -58,9 +58,10 @@ Result<StackSnapshot> StackSnapshot::open(std::uint32_t max_cgroups)
     return StackSnapshot(std::move(impl));
 }
 
-Status StackSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
+Status StackSnapshot::watch(const Cgroup &cgroup)
 {
-    return impl_->maps.watch(slot, cgroup);
+    impl_->maps.unwatch(0);
+    return impl_->maps.watch(0, cgroup);
 }
 
 Status StackSnapshot::set_candidates(std::span<const std::uint32_t> tids)

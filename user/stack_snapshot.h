@@ -14,19 +14,20 @@
 namespace freezer
 {
 
-// One pass over the tasks of some cgroups with everything below them, by the BPF task iterator,
+// One pass over the tasks of a cgroup and everything below it, by the BPF task iterator,
 // with kernel stacks. Zombies included, in the order of their ids. Only tasks of this process's pid
 // namespace.
 class StackSnapshot
 {
   public:
-    static Result<StackSnapshot> open(std::uint32_t max_cgroups);
+    static Result<StackSnapshot> open();
 
     StackSnapshot(StackSnapshot &&) noexcept;
     StackSnapshot &operator=(StackSnapshot &&) noexcept;
     ~StackSnapshot();
 
-    Status watch(std::uint32_t slot, const Cgroup &cgroup);
+    // Whose tasks a pass looks at. Replaces the one before.
+    Status watch(const Cgroup &cgroup);
     // At most FZ_CANDIDATES_MAX. Replaces those before.
     Status set_candidates(std::span<const std::uint32_t> tids);
 
@@ -43,7 +44,6 @@ class StackSnapshot
         std::vector<Row> rows;
         std::vector<std::uint64_t> addresses;
     };
-    // A task below several of the cgroups has one row.
     [[nodiscard]] Result<Pass> take(const Options &options) const;
 
     // Every userfaultfd and /dev/fuse that is open on the machine.

@@ -245,13 +245,26 @@ struct Explainer::Impl {
 
     void begin()
     {
-        snapshot.reset();
         tallies.clear();
         classifier = {};
         store = {};
         missing.clear();
         freeze_start_ns.reset();
         looks = 0;
+    }
+
+    // Kept for the next explanation: loading it is most of the work where little is to be seen.
+    Status open_snapshot()
+    {
+        if (!use_bpf)
+            return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
+        if (snapshot)
+            return {};
+        auto opened = StackSnapshot::open();
+        if (!opened)
+            return std::move(opened).error();
+        snapshot = std::move(*opened);
+        return {};
     }
 
     // The kernel needs some 60 ms to write them: as long as all else together.
@@ -618,16 +631,14 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
     for (const Cgroup *const cgroup : *all)
         paths[cgroup->id()] = cgroup->path();
 
-    if (impl.use_bpf) {
-        auto snapshot = StackSnapshot::open(1);
-        Status watched = snapshot ? snapshot->watch(0, top) : Status(snapshot.error());
-        if (watched)
-            impl.snapshot = std::move(*snapshot);
-        else
-            report.bpf_error = watched.error();
-    } else {
-        report.bpf_error = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
+    Status ready = impl.open_snapshot();
+    if (ready) {
+        ready = impl.snapshot->watch(top);
+        if (!ready)
+            impl.snapshot.reset();
     }
+    if (!ready)
+        report.bpf_error = ready.error();
     report.bpf = impl.snapshot.has_value();
 
     const std::uint64_t looks_begin_ns = now_ns();
@@ -724,15 +735,8 @@ Result<WhyReport> Explainer::explain_task(std::uint32_t tid)
     const Error none{ErrorKind::kInvalid, ESRCH, "there is no process or thread of that number"};
     if (proc_file(tid, "stat").empty())
         return none;
-    if (impl.use_bpf) {
-        auto snapshot = StackSnapshot::open(1);
-        if (snapshot)
-            impl.snapshot = std::move(*snapshot);
-        else
-            report.bpf_error = snapshot.error();
-    } else {
-        report.bpf_error = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
-    }
+    if (const Status ready = impl.open_snapshot(); !ready)
+        report.bpf_error = ready.error();
     report.bpf = impl.snapshot.has_value();
     // Its file tells where it is even when it is a zombie or a kernel thread.
     const auto cgroup = parse_proc_cgroup(proc_file(tid, "cgroup"));
