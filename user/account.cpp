@@ -107,7 +107,9 @@ void Account::begin_generation(std::uint64_t request_ns)
 {
     request_ns_ = request_ns;
     frozen_ns_ = 0;
-    confirmed_ns_ = 0;
+    // A verdict may be older than the event of the request that it answers.
+    if (confirmed_ns_ < request_ns)
+        confirmed_ns_ = 0;
     // Not all: an arrival on another CPU may have found its place in the ring buffer before the
     // request that it answers.
     std::erase_if(arrivals_, [&](const auto &entry) { return entry.second.at_ns < request_ns; });

@@ -332,9 +332,11 @@ Result<Reading> Operation::read_confirmed(Job &job)
 
 std::uint64_t Operation::frozen_at(Job &job, const Reading &reading)
 {
-    if (!reading.undecided.empty() || job.account.frozen_ns() == 0)
-        job.account.note_confirmed(now_ns());
-    return job.account.frozen_ns();
+    const std::uint64_t told_ns = reading.undecided.empty() ? job.account.frozen_ns() : 0;
+    const std::uint64_t at_ns = told_ns != 0 ? told_ns : now_ns();
+    // No arrival may be later than the verdict, whatever events are still to be read.
+    job.account.note_confirmed(at_ns);
+    return at_ns;
 }
 
 void Operation::watch_below(Job &job)

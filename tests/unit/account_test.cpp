@@ -150,6 +150,17 @@ TEST(AccountTest, a_mark_that_was_read_before_its_event_came)
     EXPECT_EQ(entry_of(account, row_of(7)).after_ns, 100U);
 }
 
+TEST(AccountTest, a_verdict_before_the_event_of_its_request_came)
+{
+    Account account;
+    account.note_confirmed(200);
+    account.apply(event_of(FZ_EV_FREEZE, 100));
+    account.apply(event_of(FZ_EV_ARRIVED, 220, 7));
+    account.apply(event_of(FZ_EV_FROZEN, 230, 0, 1));
+    EXPECT_EQ(account.frozen_ns(), 200U);
+    EXPECT_EQ(entry_of(account, row_of(7)).after_ns, 100U);
+}
+
 TEST(AccountTest, an_exit_or_a_birth_frees_the_id)
 {
     for (const fz_event_kind kind : {FZ_EV_EXIT, FZ_EV_FORK}) {
