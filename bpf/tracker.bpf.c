@@ -79,7 +79,7 @@ static __always_inline void count_drop(__u32 kind)
 	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &kind);
 
 	if (drops)
-		*drops += 1;
+		__sync_fetch_and_add(drops, 1); /* see credit_life() */
 }
 
 static __always_inline void describe_task(struct fz_task *out, struct task_struct *task)
@@ -381,10 +381,11 @@ __attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __
 
 	bool wake = kind == FZ_EV_EXIT && (target->wake & FZ_WAKE_TASKS);
 
+	/* Atomic, though the counter is its CPU's own: these programs may be preempted (since 7.0). */
 	if (kind == FZ_EV_FORK)
-		stats->forked++;
+		__sync_fetch_and_add(&stats->forked, 1);
 	else
-		stats->exited++;
+		__sync_fetch_and_add(&stats->exited, 1);
 	if (fz_task_events || wake)
 		send_event(kind, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0,
 			   (struct task_struct *)task, wake);

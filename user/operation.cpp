@@ -105,6 +105,7 @@ Status Operation::arm(WaitSet &set)
 {
     if (Tracker *const bpf = tracker()) {
         dropped_before_ = bpf->dropped();
+        missed_exits_before_ = bpf->missed_exits();
         for (Job &job : jobs_) {
             if (auto watched = bpf->watch(job.slot, *job.cgroup); !watched)
                 return watched;
@@ -505,7 +506,7 @@ void Operation::fill_tracking(Job &job)
     const auto counts = bpf->counts(job.slot);
     if (!counts)
         return;
-    if (report.verb == Verb::kKill)
+    if (report.verb == Verb::kKill && bpf->missed_exits() == missed_exits_before_)
         report.deaths = counts->exited;
     const std::uint64_t request_ns = job.account.request_ns();
     if (report.goal == Goal::kFrozen && counts->slowest && request_ns != 0 &&

@@ -126,6 +126,7 @@ class Operation
     int reread_ms_ = 0; // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
+    std::uint64_t missed_exits_before_ = 0;
 };
 
 } // namespace freezer

@@ -111,7 +111,7 @@ struct TargetReport {
     std::uint64_t cgroups = 0;
     std::uint64_t elapsed_ns = 0; // from the write to the goal, or to giving up
     std::optional<TaskTime> slowest;
-    std::optional<std::uint64_t> deaths;           // a kill's, where counted
+    std::optional<std::uint64_t> deaths;           // a kill's, where all were counted
     std::optional<std::vector<TaskEntry>> entries; // when asked for
     std::vector<TaskEntry> stragglers;             // tasks that kept the goal from holding
     std::optional<WhyReport> why;                  // and what kept them

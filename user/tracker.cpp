@@ -15,6 +15,7 @@
 
 #include "tracker.skel.h"
 #include "user/bpf_errors.h"
+#include "user/bpf_misses.h"
 #include "user/target_maps.h"
 #include "user/task_storage.h"
 
@@ -214,6 +215,11 @@ std::uint64_t Tracker::dropped() const
             sum += drops;
     }
     return sum;
+}
+
+std::uint64_t Tracker::missed_exits() const
+{
+    return missed_runs(impl_->skeleton->progs.on_exit);
 }
 
 const TargetMaps &Tracker::targets() const

@@ -70,6 +70,8 @@ class Tracker
     Result<TargetCounts> counts(std::uint32_t slot) const;
     // Events and records that found no room since open(), all kinds together.
     [[nodiscard]] std::uint64_t dropped() const;
+    // Exits, of any task of the machine, that the kernel did not tell of; see missed_runs().
+    [[nodiscard]] std::uint64_t missed_exits() const;
 
     // For a task snapshot beside this tracker: the same targets and records.
     [[nodiscard]] const TargetMaps &targets() const;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -313,6 +314,12 @@ pid_t Scratch::spawn_napper(Counters &counters, size_t i, int milliseconds,
 bool kernel_has_btf()
 {
     return ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
+bool kernel_skips_programs()
+{
+    utsname name{};
+    return ::uname(&name) == 0 && std::strtoul(name.release, nullptr, 10) >= 7;
 }
 
 size_t scaled(size_t n, size_t least)

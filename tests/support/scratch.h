@@ -93,6 +93,8 @@ class Scratch
 
 // Without it nothing of BPF loads.
 bool kernel_has_btf();
+// From 7.0 on a program at a preemptible tracepoint can be skipped (user/bpf_misses.h).
+bool kernel_skips_programs();
 
 // How many of something big a test makes: `n`, or FREEZERCTL_TEST_SCALE percent of it for machines
 // that are slow, but not fewer than `least`.
