@@ -2,6 +2,7 @@
 """The lines of kernels.tsv, and the kernel that each of them names."""
 
 import dataclasses
+import lzma
 import pathlib
 import re
 import shlex
@@ -11,7 +12,7 @@ import packages
 
 COLUMNS = ("name", "arch", "suites", "package", "tier", "expect", "options")
 MEMORY, CPUS = 768, 2
-CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no")}
+CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no"), "fuse": ("yes", "no")}
 # How many of the packages that match are tried, newest first, when one cannot be downloaded.
 CANDIDATES = 3
 
@@ -34,6 +35,7 @@ class Kernel:
     release: str
     version: str  # of the package
     image: pathlib.Path
+    fuse: pathlib.Path  # the module; empty where it is built in, as it is since 6.19
 
 
 def parse(path):
@@ -102,7 +104,7 @@ def fetch(archive, line):
     failures = []
     for package, suite in archive.find(line.arch, line.suites, line.package)[:CANDIDATES]:
         kernel = _cached(archive, line, package)
-        if kernel.image.exists():
+        if kernel.image.exists() and kernel.fuse.exists():
             return kernel
         try:
             _download(archive, line, package, suite, kernel)
@@ -115,19 +117,28 @@ def fetch(archive, line):
 def _cached(archive, line, package):
     release = release_of(package)
     image = archive.cache / "kernels" / line.arch / f"{release}_{package.version}"
-    return Kernel(release, package.version, image)
+    return Kernel(release, package.version, image, image.with_name(image.name + "_fuse.ko"))
 
 
 def _download(archive, line, package, suite, kernel):
-    with archive:
+    with archive, tempfile.TemporaryDirectory(dir=archive.cache) as directory:
         deb = archive.download(line.arch, suite, package)
-        with tempfile.TemporaryDirectory(dir=archive.cache) as directory:
-            archive.unpack(deb, directory)
-            images = sorted(pathlib.Path(directory).glob("boot/vmlinu*")) or sorted(
-                pathlib.Path(directory).glob("usr/lib/modules/*/vmlinu*")
-            )
-            if not images:
-                raise packages.Unavailable(f"{package.name} {package.version} has no kernel image")
-            kernel.image.parent.mkdir(parents=True, exist_ok=True)
-            images[0].rename(kernel.image)
+        archive.unpack_some(deb, directory, ("*/vmlinu*", "*/fuse.ko*"))
         deb.unlink()
+        images = sorted(pathlib.Path(directory).glob("boot/vmlinu*")) or sorted(
+            pathlib.Path(directory).glob("usr/lib/modules/*/vmlinu*")
+        )
+        if not images:
+            raise packages.Unavailable(f"{package.name} {package.version} has no kernel image")
+        module = sorted(pathlib.Path(directory).rglob("fuse.ko*"))
+        packages.write_atomically(kernel.fuse, _unpacked(module[0]) if module else b"")
+        images[0].rename(kernel.image)
+
+
+def _unpacked(module):
+    data = module.read_bytes()
+    if module.suffix == ".xz":
+        return lzma.decompress(data)
+    if module.suffix != ".ko":
+        raise packages.Unavailable(f"{module.name}: compressed in a way that is not known here")
+    return data

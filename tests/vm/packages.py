@@ -89,6 +89,7 @@ class Archive:
         self.say = say
         self.cache.mkdir(parents=True, exist_ok=True)
         self._mutex = threading.RLock()
+        self._depth = 0  # how often the holder of the mutex has entered
         self._indexes = {}
         self._lock_file = open(self.cache / "lock", "w", encoding="ascii")
 
@@ -98,11 +99,15 @@ class Archive:
     def __enter__(self):
         """One user of the cache at a time, among threads and among processes."""
         self._mutex.acquire()
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        self._depth += 1
+        if self._depth == 1:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         return self
 
     def __exit__(self, *_):
-        fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        self._depth -= 1
+        if self._depth == 0:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
         self._mutex.release()
 
     def _apt(self, architecture, suite, program, *arguments, cwd=None):
@@ -223,6 +228,17 @@ class Archive:
 
     def unpack(self, deb, directory):
         subprocess.run(["dpkg-deb", "-x", str(deb), str(directory)], check=True)
+
+    def unpack_some(self, deb, directory, patterns):
+        """Only the files whose path matches one of the patterns of the shell; there may be none."""
+        unpack = ["tar", "-x", "-C", str(directory), "--wildcards", *patterns]
+        with subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE
+        ) as tar:
+            subprocess.run(unpack, stdin=tar.stdout, stderr=subprocess.DEVNULL, check=False)
+            tar.stdout.close()
+        if tar.returncode != 0:
+            raise Unavailable(f"cannot unpack {deb}")
 
     def tree(self, architecture, suites, names):
         """A directory with the contents of the newest of these packages."""

@@ -134,6 +134,13 @@ def _initramfs(out, strip, busybox):
     return path
 
 
+def with_fuse(initramfs, kernel, path):
+    """The initramfs with the kernel's own module of FUSE behind it. The kernel unpacks both archives."""
+    module = ("fuse.ko", stat.S_IFREG | 0o644, kernel.fuse.read_bytes(), (0, 0))
+    packages.write_atomically(path, initramfs.read_bytes() + cpio([module]))
+    return path
+
+
 def cpio(entries):
     """A "newc" archive, which the kernel unpacks. Written here for the device node: mknod is root's."""
     archive = bytearray()

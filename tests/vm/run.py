@@ -47,7 +47,12 @@ class Runner:
         try:
             kernel = kernels.fetch(self.archive, line)
             result.kernel = kernel.release
-            console = self.boot(line, kernel, initramfs.result())
+            initrd = self.out / "logs" / f"{line.name}.cpio"
+            try:
+                payload.with_fuse(initramfs.result(), kernel, initrd)
+                console = self.boot(line, kernel, initrd)
+            finally:
+                initrd.unlink(missing_ok=True)
             results.read(result, console, line)
         except (packages.Unavailable, payload.BuildFailed) as error:
             result.failures.append(str(error))

@@ -19,7 +19,7 @@ import results
 import support_table
 
 GOOD = """@@vm start 6.1.0-1-amd64 x86_64
-@@vm capabilities bpf=full kill=file v1=yes
+@@vm capabilities bpf=full kill=file v1=yes fuse=yes
 @@vm suite kernel
 [ RUN      ] A.one
 [       OK ] A.one (12 ms)
@@ -32,7 +32,7 @@ x.cpp:3: Skipped
 @@vm dmesg
 @@vm done 0
 """
-LINE = "m\tamd64\tbookworm\tlinux-image-x\t1\tbpf=full kill=file v1=yes"
+LINE = "m\tamd64\tbookworm\tlinux-image-x\t1\tbpf=full kill=file v1=yes fuse=yes"
 
 
 def line(text=LINE):

@@ -17,7 +17,7 @@ import results
 BEGIN = "<!-- measured: written by tests/vm/support_table.py -->"
 END = "<!-- measured: end -->"
 HEAD = (
-    "| machine | kernel | architecture | options | BPF | cgroup.kill | v1 freezer "
+    "| machine | kernel | architecture | options | BPF | cgroup.kill | v1 freezer | FUSE "
     "| passed | failed | skipped | seconds | result | date |"
 )
 
