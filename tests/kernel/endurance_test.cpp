@@ -106,7 +106,7 @@ TEST_F(Endurance, two_hundred_freezes_of_a_thousand_tasks)
     ASSERT_TRUE(observer->watch(0, *target.front().cgroup));
     Arrivals arrivals;
 
-    const size_t rounds = test::scaled(200, 20);
+    const size_t rounds = test::scaled(200, 6);
     for (size_t round = 0; round < rounds; ++round) {
         SCOPED_TRACE(round);
         const auto report = freeze(scratch.path(), listing());
@@ -144,7 +144,7 @@ TEST_F(Endurance, back_to_back_freezes_count_nobody_twice)
     Arrivals arrivals;
     // Written by hand, without waiting for anything: tasks still leave one refrigerator when the
     // next is asked for.
-    for (size_t round = 0; round < test::scaled(20'000, 200); ++round) {
+    for (size_t round = 0; round < test::scaled(20'000, 60); ++round) {
         ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
         ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
         if (round % 16 == 0)
@@ -217,7 +217,7 @@ TEST_F(Endurance, a_ring_buffer_too_small_in_a_storm_of_forks)
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
     for (size_t i = 0; i < page / 64 + 100; ++i)
         scratch.spawn_sleeper();
-    for (size_t round = 0; round < test::scaled(20, 3); ++round) {
+    for (size_t round = 0; round < test::scaled(20, 2); ++round) {
         const auto report = freeze(scratch.path(), listing());
         expect_true_account(report, scratch, "", false);
         EXPECT_GT(report.dropped_events, 0U);

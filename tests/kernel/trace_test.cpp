@@ -256,7 +256,7 @@ TEST_F(Trace, thousands_of_tasks_while_nobody_reads_lose_nothing)
     ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
     ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 1; }));
     ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
-    ASSERT_TRUE(until([&] { return count(FZ_TR_LEFT) >= tasks; }));
+    EXPECT_TRUE(until([&] { return count(FZ_TR_LEFT) >= tasks; }));
     EXPECT_EQ(tids(FZ_TR_REACHED), set_of(scratch.threads()));
     EXPECT_EQ(tids(FZ_TR_LEFT), set_of(scratch.threads()));
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
