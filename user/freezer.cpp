@@ -112,12 +112,16 @@ Result<std::map<std::uint64_t, std::vector<fz_task_row>>> Freezer::rows_by_cgrou
 {
     if (!config_.use_bpf)
         return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
-    auto snapshot = TaskSnapshot::open(1);
-    if (!snapshot)
-        return std::move(snapshot).error();
-    if (auto watched = snapshot->watch(0, top); !watched)
+    if (!onlooker_) {
+        auto opened = TaskSnapshot::open(1);
+        if (!opened)
+            return std::move(opened).error();
+        onlooker_.emplace(std::move(*opened));
+    }
+    if (auto watched = onlooker_->watch(0, top); !watched)
         return std::move(watched).error();
-    auto rows = snapshot->take();
+    auto rows = onlooker_->take();
+    onlooker_->unwatch(0);
     if (!rows)
         return std::move(rows).error();
     std::map<std::uint64_t, std::vector<fz_task_row>> out;

@@ -134,6 +134,7 @@ class Freezer
     Config config_;
     std::optional<Tracker> tracker_;
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
+    std::optional<TaskSnapshot> onlooker_; // stands alone, for status; loaded at first use
     std::optional<Error> tracking_error_;
     std::optional<Explainer> explainer_;
 };

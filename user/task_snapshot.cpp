@@ -82,6 +82,11 @@ Status TaskSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
     return impl_->maps.watch(slot, cgroup);
 }
 
+void TaskSnapshot::unwatch(std::uint32_t slot)
+{
+    impl_->maps.unwatch(slot);
+}
+
 Result<std::vector<fz_task_row>> TaskSnapshot::take() const
 {
     std::vector<fz_task_row> rows;

@@ -31,6 +31,7 @@ class TaskSnapshot
     ~TaskSnapshot();
 
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
+    void unwatch(std::uint32_t slot);
 
     // A task below several targets has a row for each of them.
     Result<std::vector<fz_task_row>> take() const;

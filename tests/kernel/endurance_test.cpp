@@ -5,7 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <map>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "tests/support/operations.h"
@@ -230,6 +233,44 @@ TEST_F(Endurance, a_ring_buffer_too_small_in_a_storm_of_forks)
     }
     EXPECT_EQ(kill(scratch.path()).outcome, Outcome::kReached);
     EXPECT_EQ(scratch.event("populated"), 0);
+}
+
+// The ids of the BPF programs that this process holds open.
+std::set<std::string> loaded_programs()
+{
+    std::set<std::string> out;
+    for (const auto &file : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::istringstream lines(test::read_file(file.path()));
+        for (std::string line; std::getline(lines, line);) {
+            if (line.starts_with("prog_id:"))
+                out.insert(line);
+        }
+    }
+    return out;
+}
+
+TEST_F(Endurance, a_look_again_loads_nothing_again)
+{
+    Scratch scratch;
+    scratch.mkdir("a");
+    scratch.mkdir("b");
+    scratch.spawn_sleeper("a");
+    scratch.spawn_sleeper("b");
+    const auto look = [&](const std::string &path) {
+        auto named = targets({path});
+        const auto status = freezer().status(*named.front().cgroup, true);
+        ASSERT_TRUE(status) << status.error().message;
+        ASSERT_EQ(status->size(), 1U);
+        ASSERT_TRUE(status->front().entries);
+        EXPECT_EQ(status->front().entries->size(), 1U);
+    };
+    look(scratch.path("a"));
+    const auto loaded = loaded_programs();
+    EXPECT_FALSE(loaded.empty());
+    look(scratch.path("b"));
+    look(scratch.path("a"));
+    ASSERT_TRUE(freezer().frozen_cgroups(true));
+    EXPECT_EQ(loaded_programs(), loaded);
 }
 
 } // namespace
