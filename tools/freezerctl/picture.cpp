@@ -435,11 +435,16 @@ std::vector<std::string> in_words(const Freeze &freeze)
                       " did not come");
     const auto times = freeze.times();
     if (!times.empty()) {
-        if (times.size() > 1)
-            out.push_back("half of those seen to come took no more than " +
-                          format_duration(percentile(times, 50)) + ", 90 % no more than " +
-                          format_duration(percentile(times, 90)) + ", 99 % no more than " +
-                          format_duration(percentile(times, 99)));
+        // Of a few tasks the higher percentiles are the last one, which has its own sentence.
+        if (times.size() > 1) {
+            std::string shares = "half of those seen to come took no more than " +
+                                 format_duration(percentile(times, 50));
+            if (times.size() >= 10)
+                shares += ", 90 % no more than " + format_duration(percentile(times, 90));
+            if (times.size() >= 100)
+                shares += ", 99 % no more than " + format_duration(percentile(times, 99));
+            out.push_back(shares);
+        }
         const FreezeTask *const slowest = freeze.slowest();
         out.push_back("the last to come was " + name_of(slowest->task) + " in " +
                       name_of(slowest->cgroup) + ", after " + format_duration(times.back()));
