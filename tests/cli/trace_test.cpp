@@ -4,13 +4,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -214,12 +217,32 @@ TEST(RecordCommand, and_every_report)
     EXPECT_NE(summary.out.find("5 tasks, frozen in "), std::string::npos) << summary.out;
     EXPECT_NE(summary.out.find("1 freeze, "), std::string::npos) << summary.out;
     const json perfetto = json::parse(run({"report", "--format", "perfetto", file.path()}).out);
-    std::set<int> tracks;
+    // Each task has its own track: freezing from the request on, then frozen without a gap.
+    double request = -1;
+    std::map<int, json> freezing;
+    std::map<int, json> frozen;
     for (const json &event : perfetto["traceEvents"]) {
-        if (event["ph"] == "X" && event["name"] == "freezing")
-            tracks.insert(event["tid"].get<int>());
+        if (event["ph"] != "X")
+            continue;
+        if (event["name"] == "freeze " + scratch.path()) {
+            request = event["ts"];
+        } else if (event["name"] == "freezing") {
+            EXPECT_TRUE(freezing.emplace(event["tid"], event).second);
+        } else if (event["name"] == "frozen") {
+            EXPECT_TRUE(frozen.emplace(event["tid"], event).second);
+        }
     }
-    EXPECT_EQ(tracks.size(), 5U);
+    const std::vector<pid_t> tasks = scratch.threads("a");
+    EXPECT_EQ(freezing.size(), tasks.size());
+    for (const pid_t tid : tasks) {
+        ASSERT_TRUE(freezing.contains(tid) && frozen.contains(tid)) << tid;
+        const double begin = freezing[tid]["ts"];
+        EXPECT_NEAR(begin, request, 0.001) << tid;
+        EXPECT_NEAR(begin + freezing[tid]["dur"].get<double>(), frozen[tid]["ts"].get<double>(),
+                    0.002)
+            << tid;
+        EXPECT_GT(frozen[tid]["dur"], 0) << tid;
+    }
     EXPECT_TRUE(run({"report", "--format", "svg", file.path()}).out.starts_with("<svg "));
     EXPECT_TRUE(run({"report", "--format", "html", file.path()}).out.starts_with("<!DOCTYPE"));
     EXPECT_EQ(run({"report", "--format", "svg", "--freeze", "2", file.path()}).status, 1);
@@ -261,6 +284,45 @@ TEST(RecordCommand, a_full_disk_is_said)
     const Ran full = run({"record", "-o", "/dev/full", scratch.path(), "--for", "10s"});
     EXPECT_EQ(full.status, 1);
     EXPECT_NE(full.err.find("No space left"), std::string::npos) << full.err;
+}
+
+TEST(RecordCommand, what_was_written_before_the_disk_was_full_stays)
+{
+    test::Scratch scratch;
+    for (int i = 0; i < 30; ++i)
+        scratch.spawn_sleeper();
+    const File file;
+    Command record(
+        {"record", "-o", file.path(), scratch.path(), "--", binary(), "freeze", scratch.path()},
+        [] {
+            // No room for all the tasks that are there at the start; inherited, as a
+            // full disk is.
+            const rlimit room{4096, 4096};
+            ::setrlimit(RLIMIT_FSIZE, &room);
+            ::signal(SIGXFSZ, SIG_IGN);
+        });
+    EXPECT_EQ(record.finish().status, 1);
+    EXPECT_NE(record.err.find("File too large"), std::string::npos) << record.err;
+    const Ran as_json = run({"report", "--format", "json", file.path()});
+    EXPECT_EQ(as_json.status, 0) << as_json.err;
+    EXPECT_EQ(lines_of(as_json.out).at(0)["event"], "start");
+    EXPECT_NE(as_json.err.find("cut short"), std::string::npos) << as_json.err;
+}
+
+TEST(TraceCommand, stats_count_every_program_that_is_loaded)
+{
+    test::Scratch scratch;
+    scratch.spawn_sleeper();
+    const Ran ran = run({"trace", "--stats", "--events", "requests", scratch.path(), "--", binary(),
+                         "freeze", scratch.path()});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    // One freeze was asked for, whatever else the machine does; tasks are not followed.
+    EXPECT_TRUE(
+        std::regex_search(ran.err, std::regex("trace_freeze +[1-9][0-9]* +[0-9.]+ [mun]?s ")))
+        << ran.err;
+    EXPECT_EQ(ran.err.find("trace_switch"), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find("1 event in "), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find(" a second; 0 lost"), std::string::npos) << ran.err;
 }
 
 TEST(RecordCommand, losses_are_said_everywhere)

@@ -240,7 +240,9 @@ int run_trace(const std::string &verb, const TraceArguments &args, TraceSink &si
     }
     complain(describe_start(cli.targets()));
     Follower follower(*session, sink, shown);
-    follower.begin(cli.targets());
+    // Nobody would see what a command does of which nothing can be written: it is not run.
+    if (!follower.begin(cli.targets()))
+        command.reset();
     if (follower.taken() && command) {
         if (const auto started = command->start(); !started)
             complain(printable(args.command.front()) + ": " + printable(started.error().message) +
@@ -254,7 +256,8 @@ int run_trace(const std::string &verb, const TraceArguments &args, TraceSink &si
     if (const std::string lost = describe_drops(session->drops()); !lost.empty())
         complain("freezerctl: " + lost + "; a larger --buffer keeps them\n");
     if (args.stats)
-        complain(describe_costs(session->costs(), follower.events(), follower.elapsed_ns()));
+        complain(describe_costs(session->costs(), follower.events(),
+                                freezer::total(session->drops()), follower.elapsed_ns()));
     const int failure = follower.taken() ? kReached : sink.complain_of_failure();
     if (!command || cli.code() != kReached)
         return cli.code() != kReached ? cli.code() : failure;

@@ -184,7 +184,7 @@ std::string describe_drops(const freezer::TraceDrops &drops)
 }
 
 std::string describe_costs(const std::vector<freezer::ProgramCost> &costs, std::uint64_t events,
-                           std::uint64_t elapsed_ns)
+                           std::uint64_t lost, std::uint64_t elapsed_ns)
 {
     std::array<char, 160> line{};
     std::snprintf(line.data(), line.size(), "%-24s %12s %14s %10s\n", "PROGRAM", "RUNS", "TIME",
@@ -198,9 +198,11 @@ std::string describe_costs(const std::vector<freezer::ProgramCost> &costs, std::
         out += line.data();
     }
     const double seconds = static_cast<double>(elapsed_ns) / 1e9;
-    std::snprintf(line.data(), line.size(), "%llu events in %s, %.1f a second\n",
-                  static_cast<unsigned long long>(events), format_duration(elapsed_ns).c_str(),
-                  seconds > 0 ? static_cast<double>(events) / seconds : 0.0);
+    std::snprintf(line.data(), line.size(), "%llu event%s in %s, %.1f a second; %llu lost\n",
+                  static_cast<unsigned long long>(events), events == 1 ? "" : "s",
+                  format_duration(elapsed_ns).c_str(),
+                  seconds > 0 ? static_cast<double>(events) / seconds : 0.0,
+                  static_cast<unsigned long long>(lost));
     return out + line.data();
 }
 

@@ -39,7 +39,7 @@ std::string name_of(const freezer::TraceCgroup &cgroup);
 std::string describe_drops(const freezer::TraceDrops &drops);
 // A table, and the rate of events.
 std::string describe_costs(const std::vector<freezer::ProgramCost> &costs, std::uint64_t events,
-                           std::uint64_t elapsed_ns);
+                           std::uint64_t lost, std::uint64_t elapsed_ns);
 
 } // namespace freezerctl
 
