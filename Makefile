@@ -68,7 +68,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all everything demo test bench-why install clean deps help lint asan man vm vm-all vm-payload FORCE
+.PHONY: all everything demo test bench bench-why fuzz install clean deps help lint asan man vm vm-all vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -124,6 +124,15 @@ $(O)/demo_workload: $(O)/tools/demo/workload.o
 $(O)/why_bench: $(O)/tools/bench/why_bench.o $(O)/tests/support/scratch.o $(O)/libfreezer.a
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
 
+$(O)/trace_bench: $(O)/tools/bench/trace_bench.o $(O)/libfreezer.a
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
+
+# Only with CXX=clang++ and the flags of "make fuzz".
+FUZZ_CMD_OBJS = record_file trace_json trace_text trace_summary perfetto picture text why_text
+$(O)/recording_fuzz: $(O)/tests/fuzz/recording_fuzz.o $(FUZZ_CMD_OBJS:%=$(O)/tools/freezerctl/%.o) \
+		$(O)/libfreezer.a
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
 $(O)/gtest/libgtest.a: $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(call msg,CXX,$@)for f in gtest-all gtest_main; do \
@@ -137,6 +146,9 @@ $(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) \
 		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
+
+bench: $(O)/trace_bench  ## what tracing costs where nothing freezes (needs root)
+	$(Q)$(O)/trace_bench
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
 	$(Q)$(O)/why_bench
@@ -161,7 +173,7 @@ vm-payload: $(O)/freezerctl $(TEST_BINS)  ## what a test machine of another kern
 
 -include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(SUPPORT_OBJS:.o=.d)
 -include $(foreach t,$(TESTS),$(patsubst %.o,%.d,$(call test_objs,$(t))))
--include $(BPF_PROGRAMS:%=$(O)/%.bpf.d) $(O)/tools/demo/workload.d $(O)/tools/bench/why_bench.d
+-include $(BPF_PROGRAMS:%=$(O)/%.bpf.d) $(O)/tools/demo/workload.d $(wildcard $(O)/tools/bench/*.d $(O)/tests/fuzz/*.d)
 
 # ---- checks --------------------------------------------------------------------------------------
 
@@ -186,6 +198,15 @@ asan:  ## the unit tests under AddressSanitizer and UBSan
 		CXXFLAGS='-O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
 		LDFLAGS='-fsanitize=address,undefined'
 	$(Q)$(O)/asan/unit_tests
+
+# Not one of the packages of "make deps": the run-time of clang's fuzzer.
+FUZZ_SECONDS ?= 60
+fuzz:  ## fuzz the reader of recordings and its views for a minute; FUZZ_SECONDS=N
+	$(Q)tools/install-packages.sh libclang-rt-dev
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) O=$(O)/fuzz $(O)/fuzz/recording_fuzz CXX=clang++ \
+		CXXFLAGS='-O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+		LDFLAGS='-fsanitize=address,undefined'
+	$(Q)tests/fuzz/run.sh $(O)/fuzz/recording_fuzz $(O)/fuzz/corpus $(FUZZ_SECONDS)
 
 # ---- install -------------------------------------------------------------------------------------
 
