@@ -13,16 +13,23 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/record_file.h"
+#include "tools/freezerctl/trace_views.h"
 
 namespace
 {
 
-std::string page_of(const std::string &name)
+std::string content_of(const std::string &path)
 {
-    std::ifstream file("docs/" + name + ".md");
+    std::ifstream file(path);
     std::stringstream text;
     text << file.rdbuf();
     return text.str();
+}
+
+std::string page_of(const std::string &name)
+{
+    return content_of("docs/" + name + ".md");
 }
 
 // The long options in the lines that define one: "`--timeout TIME`", "`-o, --output FILE`".
@@ -97,7 +104,7 @@ TEST_F(Docs, pages_and_help_name_the_same_options)
 
 TEST_F(Docs, links_lead_somewhere)
 {
-    std::vector<std::string> pages{"freezerctl", "exit-codes", "json", "design"};
+    std::vector<std::string> pages{"freezerctl", "exit-codes", "json", "design", "trace"};
     for (const CLI::App *const verb : verbs_)
         pages.push_back("freezerctl-" + verb->get_name());
     for (const std::string &name : pages) {
@@ -112,6 +119,19 @@ TEST_F(Docs, links_lead_somewhere)
             EXPECT_FALSE(page_of(link).empty()) << name << " links to " << link;
         }
     }
+}
+
+// docs/trace.md: both are of the recording that the fuzzer starts from.
+TEST_F(Docs, the_picture_and_the_summary_are_what_the_command_makes)
+{
+    const auto recording =
+        freezerctl::parse_recording(content_of("tests/fuzz/seeds/freeze.record"));
+    ASSERT_TRUE(recording) << recording.error().message;
+    const freezer::TraceModel model = freezerctl::model_of(*recording);
+    ASSERT_EQ(model.freezes().size(), 1U);
+    EXPECT_EQ(freezerctl::svg(model.freezes().front(), freezerctl::shortcomings(*recording)),
+              content_of("docs/images/freeze.svg"));
+    EXPECT_NE(page_of("trace").find(freezerctl::summary(*recording)), std::string::npos);
 }
 
 } // namespace
