@@ -12,6 +12,7 @@ import packages
 
 COLUMNS = ("name", "arch", "suites", "package", "tier", "expect", "options")
 MEMORY, CPUS = 768, 2
+SUITES = ("unit", "kernel", "cli")
 CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no"), "fuse": ("yes", "no")}
 # How many of the packages that match are tried, newest first, when one cannot be downloaded.
 CANDIDATES = 3
@@ -28,6 +29,7 @@ class Line:
     memory: int
     cpus: int
     cmdline: str
+    run: tuple = ()  # suites of tests; all where it is empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +68,16 @@ def _parse_line(text):
             raise ValueError(f"expects {key}={expect.get(key)}, not one of {' '.join(values)}")
     if set(expect) - set(CAPABILITIES):
         raise ValueError(f"unknown capability in: {row['expect']}")
-    memory, cpus, cmdline = MEMORY, CPUS, []
+    memory, cpus, run, cmdline = MEMORY, CPUS, (), []
     for word in shlex.split(row["options"]):
         if re.fullmatch(r"mem=\d+", word):
             memory = int(word[4:])
         elif re.fullmatch(r"cpus=\d+", word):
             cpus = int(word[5:])
+        elif re.fullmatch(r"suites=[a-z,]+", word):
+            run = tuple(word[7:].split(","))
+            if set(run) - set(SUITES):
+                raise ValueError(f"suites are {' '.join(SUITES)}: {word}")
         else:
             cmdline.append(word)
     re.compile(row["package"])
@@ -85,6 +91,7 @@ def _parse_line(text):
         memory,
         cpus,
         " ".join(cmdline),
+        run,
     )
 
 

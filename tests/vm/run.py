@@ -66,7 +66,7 @@ class Runner:
     def suites(self, line):
         # The unit tests see no kernel: once for each architecture but the one that builds them.
         default = "kernel,cli" if line.arch == payload.host_architecture() else "unit,kernel,cli"
-        return self.options.suites or default
+        return self.options.suites or ",".join(line.run) or default
 
     def boot(self, line, kernel, initramfs):
         log = self.out / "logs" / f"{line.name}.log"

@@ -114,9 +114,10 @@ class Table(unittest.TestCase):
     def test_options(self):
         parsed = line(LINE + "\tmem=256 cpus=4 preempt=full")
         self.assertEqual((parsed.memory, parsed.cpus, parsed.cmdline), (256, 4, "preempt=full"))
+        self.assertEqual(line(LINE + "\tsuites=kernel").run, ("kernel",))
 
     def test_mistakes(self):
-        for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64"):
+        for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64", LINE + "\tsuites=x"):
             with self.assertRaisesRegex(ValueError, ":1: "):
                 line(text)
 
