@@ -34,6 +34,18 @@ enum {
 	FZ_PF_KTHREAD = 0x00200000,
 	/* include/linux/sched.h, since 6.1 (f5d39b020809): held by the v1 freezer. */
 	FZ_TASK_FROZEN = 0x00008000,
+	/* The same before 6.1: in the refrigerator; or asleep where the v1 freezer need not wait for it. */
+	FZ_PF_FROZEN = 0x00010000,
+	FZ_PF_FREEZER_SKIP = 0x40000000,
+	FZ_PF_NOFREEZE = 0x00008000,
+	/*
+	 * __TASK_STOPPED, __TASK_TRACED and (since 6.1) TASK_FREEZABLE: a task that is asleep so when
+	 * FROZEN is written to its v1 cgroup is frozen by the writer, where it sleeps (__set_task_frozen()
+	 * in kernel/freezer.c); one that falls asleep so afterwards only by the next write.
+	 */
+	FZ_TASK_FROZEN_BY_WRITE = 0x0000200c,
+	/* The last state of all: no task with it is in a v1 cgroup (but for a moment, since 6.19). */
+	FZ_TASK_DEAD = 0x00000080,
 };
 
 /* include/linux/sched.h: values and bits of task_struct.__state that never moved. */
@@ -63,7 +75,11 @@ enum fz_event_kind {
 	FZ_EV_EXIT = 9,      /* task of the target exits */
 	FZ_EV_BELOW = 10,    /* cgroup_notify_frozen of a cgroup below: value = 0 or 1 */
 	FZ_EV_MOVED = 11,    /* a task was moved, from or to anywhere; target = FZ_NO_TARGET */
-	FZ_EV_KINDS = 12,
+	/* Of tasks that a v1 freezer still has to catch, when FZ_WAKE_MISSING asks for them: */
+	FZ_EV_ASLEEP = 12, /* task fell asleep in a way that only another write of FROZEN freezes */
+	FZ_EV_LEFT = 13,   /* task switched for the last time: it has left its cgroup */
+	FZ_EV_DELIVERED = 14, /* task takes a signal: value = its number; flags: FZ_EVF_HANDLED */
+	FZ_EV_KINDS = 15,
 };
 
 /* fz_event.target of what belongs to none. */
@@ -72,6 +88,8 @@ enum fz_event_kind {
 /* fz_event.flags */
 enum {
 	FZ_EVF_OWN = 1U << 0, /* the actor is the process that loaded the tracker */
+	FZ_EVF_HANDLED = 1U << 1, /* FZ_EV_DELIVERED: a handler of the task's own takes it */
+	FZ_EVF_INTO = 1U << 2, /* FZ_EV_MOVED: the task is now in a target */
 };
 
 /* fz_target.wake: which events wake the sleeper at once; all others wait for one that does. */
@@ -85,6 +103,8 @@ enum {
 	FZ_WAKE_REMOVED = 1U << 6,
 	FZ_WAKE_BELOW = 1U << 7, /* FZ_EV_BELOW */
 	FZ_WAKE_TASKS = 1U << 8, /* every arrival and exit */
+	/* What a v1 freezer's missing tasks do: arrivals, FZ_EV_ASLEEP and FZ_EV_LEFT. Births are sent. */
+	FZ_WAKE_MISSING = 1U << 9,
 };
 
 struct fz_task {
@@ -122,8 +142,10 @@ struct fz_target {
 	unsigned long long empty_ns;   /* last FZ_EV_POPULATED with value 0 */
 	unsigned int wake;             /* FZ_WAKE_*; written by the library only */
 	unsigned int killer;           /* tgid of the last SIGKILL sender, 0: none */
+	unsigned int lost;             /* grows when an event of this target found no room */
+	unsigned int reserved;
 };
-FZ_ASSERT(sizeof(struct fz_target) == 32, "fz_target layout");
+FZ_ASSERT(sizeof(struct fz_target) == 40, "fz_target layout");
 
 /* What one CPU counted for one target since the library cleared it. */
 struct fz_stats {
@@ -140,6 +162,7 @@ struct fz_config {
 	unsigned int level_count;
 	unsigned int levels[FZ_LEVELS_MAX]; /* cgroup.level of the entries of fz_target_index */
 	unsigned int watch_moves;           /* send FZ_EV_MOVED */
+	unsigned int watch_signal;          /* send FZ_EV_DELIVERED of this signal, and of SIGKILL */
 };
 
 /* What fz_drops counts besides the events, which use their own kind as index. */
@@ -149,25 +172,28 @@ enum {
 
 /* What is remembered of a task. */
 struct fz_record {
-	unsigned long long arrived_ns;
-	unsigned long long start_ns; /* the task's start time: tells a reused tid */
+	unsigned long long arrived_ns;    /* in the refrigerator of v2 */
+	unsigned long long arrived_v1_ns; /* and of v1 */
+	unsigned long long start_ns;      /* the task's start time: tells a reused tid */
 	/* Trace only: where it stands in fz_trace_open while it is inside and awake (place 0: it is not). */
 	unsigned long long open_cgroup;
 	unsigned long long open_place;
 };
-FZ_ASSERT(sizeof(struct fz_record) == 32, "fz_record layout");
+FZ_ASSERT(sizeof(struct fz_record) == 40, "fz_record layout");
 
 /* fz_task_row.bits */
 enum {
-	FZ_ROW_FROZEN = 1U << 0,      /* task_struct.frozen: counted by its v2 cgroup */
-	FZ_ROW_TRAP_FREEZE = 1U << 1, /* its v2 cgroup asks it to freeze */
+	/* Its target's hierarchy counts it as frozen. v2: task_struct.frozen. */
+	FZ_ROW_FROZEN = 1U << 0,
+	FZ_ROW_TRAP_FREEZE = 1U << 1, /* its cgroup asks it to freeze, or (v1) holds it */
 	FZ_ROW_VFORK = 1U << 2,       /* a vfork child that its parent still waits for */
+	FZ_ROW_HELD_BY_V1 = 1U << 3,  /* the target is a v2 cgroup, but a v1 freezer holds the task */
 };
 
 /* One task, as the task iterator writes it. */
 struct fz_task_row {
 	struct fz_task task;
-	unsigned long long cgroup_id;
+	unsigned long long cgroup_id; /* in the target's hierarchy */
 	unsigned long long cgroup_freeze_ns; /* when its cgroup was asked to freeze; 0: not told */
 	unsigned long long start_ns;
 	unsigned long long arrived_ns; /* from its record; 0: none */

@@ -38,6 +38,41 @@ static __always_inline unsigned int fz_task_state(const struct task_struct *task
 }
 
 /*
+ * Whether the v1 freezer holds the task: TASK_FROZEN since f5d39b020809 (6.1), PF_FROZEN before. No
+ * kernel uses the other's bit for a task that can freeze (0x00010000 is kcompactd's since 6.7, which
+ * never does), so both are tested. The flag goes when 5.15 does.
+ */
+static __always_inline bool fz_is_held_by_v1(__u32 state, __u32 flags)
+{
+	return (state & FZ_TASK_FROZEN) || ((flags & FZ_PF_FROZEN) && !(flags & FZ_PF_KTHREAD));
+}
+
+/*
+ * Whether a v1 cgroup that freezes counts the task as frozen. Before 6.1 those in freezable sleeps,
+ * stopped or traced are passed over instead of being held (freezer_should_skip()); the bit has no
+ * other use since. Goes when 5.15 does.
+ */
+static __always_inline bool fz_counts_for_v1(__u32 state, __u32 flags)
+{
+	return fz_is_held_by_v1(state, flags) || (flags & FZ_PF_FREEZER_SKIP);
+}
+
+/* The task's cgroup in the v1 freezer's hierarchy; NULL where the kernel has no such controller. */
+static __attribute__((noinline)) struct cgroup *fz_v1_cgroup_of(const struct css_set *cgroups)
+{
+	struct cgroup_subsys_state *css = NULL;
+	__u64 index;
+
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, freezer_cgrp_id))
+		return NULL;
+	index = bpf_core_enum_value(enum cgroup_subsys_id, freezer_cgrp_id);
+	bpf_probe_read_kernel(&css, sizeof(css),
+			      (const void *)cgroups + bpf_core_field_offset(struct css_set, subsys) +
+				      index * sizeof(void *));
+	return css ? BPF_CORE_READ(css, cgroup) : NULL;
+}
+
+/*
  * The id of a cgroup's ancestor at a level that is not below the cgroup's own.
  * cgroup.ancestor_ids[] before 7f203bc89eb6 (6.1), cgroup.ancestors[] since. Goes when 5.10 does.
  *

@@ -82,11 +82,21 @@ int dump_stack(struct bpf_iter__task *ctx)
 	if (fz_candidates_only && !bpf_map_lookup_elem(&fz_candidates, &tid))
 		return 0;
 
-	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct fz_place place;
+	struct fz_place v1;
+	bool on_v1 = false;
 
-	if (!fz_candidates_only &&
-	    !fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level)))
-		return 0;
+	fz_place_v2(&place, task);
+	if (!fz_holds(&place)) {
+		fz_place_v1(&v1, task);
+		on_v1 = fz_holds(&v1);
+		if (on_v1)
+			place = v1;
+		else if (!fz_candidates_only)
+			return 0;
+	}
+
+	const struct cgroup *cgrp = place.cgrp;
 
 	/*
 	 * Read by helper and not directly: for every direct load the verifier searches the kernel's
@@ -96,7 +106,7 @@ int dump_stack(struct bpf_iter__task *ctx)
 		.task.tid = tid,
 		.task.tgid = BPF_CORE_READ(task, tgid),
 		.task.uid = BPF_CORE_READ(task, real_cred, uid.val),
-		.cgroup_id = BPF_CORE_READ(cgrp, kn, id),
+		.cgroup_id = place.id,
 		.cgroup_freeze_ns = fz_cgroup_freeze_ns(cgrp),
 		.start_ns = BPF_CORE_READ(task, start_time),
 		.jobctl = BPF_CORE_READ(task, jobctl),
@@ -111,6 +121,12 @@ int dump_stack(struct bpf_iter__task *ctx)
 
 	BPF_CORE_READ_STR_INTO(&row.task.comm, task, comm);
 	row.bits = fz_stack_bits(fz_address(task), row.flags, row.jobctl);
+	if (on_v1) {
+		/* What its v2 cgroup thinks of it does not matter. */
+		row.bits &= ~(FZ_STACK_FROZEN | FZ_STACK_TRAP_FREEZE);
+		if (fz_counts_for_v1(row.state, row.flags))
+			row.bits |= FZ_STACK_FROZEN | FZ_STACK_TRAP_FREEZE;
+	}
 	/*
 	 * The scheduler's clock is not CLOCK_MONOTONIC and no helper reads it, but whoever runs
 	 * this has been put on a CPU just now.

@@ -173,7 +173,7 @@ static __always_inline void trace_cgroup(__u32 kind, __u64 time_ns, struct cgrou
 
 static __always_inline bool is_watched(struct cgroup *cgrp)
 {
-	return fz_trace_all || fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level));
+	return fz_trace_all || fz_is_watched(fz_address(cgrp), BPF_CORE_READ(cgrp, level), 0);
 }
 
 /* For the tracepoints of cgroups, which fire for the v1 hierarchies as well. */

@@ -25,6 +25,10 @@
  * makes none either. The library completes its account with the task iterator (tasks.bpf.c). No
  * verdict hangs on anything counted here.
  *
+ * v1 (kernel/cgroup/legacy_freezer.c) announces nothing: neither the request nor completion. What its
+ * tasks do is all there is to see (on_sched_switch_v1), and the library, which knows from a snapshot
+ * which of them are missing, does the counting (user/missing_tasks.h).
+ *
  * Cost: nothing is allocated or sent for tasks outside the targets. Arrivals go to the ring buffer
  * only when asked for (fz_task_events) and never wake the reader; what completes a target does,
  * once. Every event that finds no room is counted in fz_drops.
@@ -124,6 +128,28 @@ static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
+/* For what must not get lost unnoticed. */
+static __always_inline void send_or_mark(struct fz_target *target, __u32 kind, __u32 slot,
+					 __u64 cgroup_id, __u64 now, struct task_struct *task,
+					 bool wake)
+{
+	struct fz_event *event = bpf_ringbuf_reserve(&fz_events, sizeof(*event), 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&target->lost, 1);
+		count_drop(kind);
+		return;
+	}
+	*event = (struct fz_event){
+		.kind = kind,
+		.target = slot,
+		.time_ns = now,
+		.cgroup_id = cgroup_id,
+	};
+	describe_task(&event->task, task);
+	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
 /*
  * Counts an arrival in one target, if it is the task's first since the request; returns its time, or 0.
  * That is never before the request, which may have come between the caller's reading of the clock and
@@ -141,17 +167,39 @@ __attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgr
 
 	__u64 request_ns = target->request_ns;
 
-	if (!request_ns || arrived_before >= request_ns)
+	/* Woken for nothing, and back: who looked meanwhile found it missing. */
+	bool again = arrived_before >= request_ns;
+	bool wake = target->wake & (again ? FZ_WAKE_MISSING : FZ_WAKE_TASKS | FZ_WAKE_MISSING);
+
+	if (!request_ns || (again && !wake))
 		return 0;
 	if (now < request_ns)
 		now = request_ns;
-	stats->arrived++;
-	stats->slowest_ns = now;
-	describe_task(&stats->slowest, (struct task_struct *)task);
-	if (fz_task_events || (target->wake & FZ_WAKE_TASKS))
-		send_event(FZ_EV_ARRIVED, slot, now, cgroup_id, 0, 0, (struct task_struct *)task,
-			   target->wake & FZ_WAKE_TASKS);
-	return now;
+	if (!again) {
+		stats->arrived++;
+		stats->slowest_ns = now;
+		describe_task(&stats->slowest, (struct task_struct *)task);
+	}
+	if (fz_task_events || wake)
+		send_or_mark(target, FZ_EV_ARRIVED, slot, cgroup_id, now, (struct task_struct *)task,
+			     wake);
+	return again ? 0 : now;
+}
+
+/* Counts an arrival in every target that holds the place; returns the latest of its times, or 0. */
+static __always_inline __u64 credit_arrivals(struct task_struct *task, const struct fz_place *place,
+					     __u32 level_count, __u64 now, __u64 arrived_before)
+{
+	__u64 address = fz_address(task);
+	__u64 arrived = 0;
+
+	fz_for_each_target_slot(slot, place->cgrp, place->level, level_count, place->hierarchy) {
+		__u64 credited = credit_arrival(slot, address, place->id, now, arrived_before);
+
+		if (credited > arrived)
+			arrived = credited;
+	}
+	return arrived;
 }
 
 /* The task has both bits of an arrival. */
@@ -162,21 +210,13 @@ static __always_inline void handle_arrival(struct task_struct *task)
 	if (!level_count)
 		return;
 
-	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	__u32 level = BPF_CORE_READ(cgrp, level);
-	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	struct fz_place place;
 	struct fz_record *record = fz_record_peek(task);
-	__u64 arrived_before = record ? record->arrived_ns : 0;
-	__u64 address = fz_address(task);
 	__u64 now = bpf_ktime_get_ns();
-	__u64 arrived = 0;
+	__u64 arrived;
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count) {
-		__u64 credited = credit_arrival(slot, address, cgroup_id, now, arrived_before);
-
-		if (credited > arrived)
-			arrived = credited;
-	}
+	fz_place_v2(&place, task);
+	arrived = credit_arrivals(task, &place, level_count, now, record ? record->arrived_ns : 0);
 	if (!arrived)
 		return;
 	record = fz_record_make(task);
@@ -199,6 +239,61 @@ int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
 	if (!BPF_CORE_READ_BITFIELD(prev, frozen) || !(prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
 		return 0;
 	handle_arrival(prev);
+	return 0;
+}
+
+__attribute__((noinline)) int tell_missing(__u32 slot, __u32 kind, __u64 task, __u64 cgroup_id)
+{
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
+
+	if (target && (target->wake & FZ_WAKE_MISSING))
+		send_or_mark(target, kind, slot, cgroup_id, bpf_ktime_get_ns(),
+			     (struct task_struct *)task, true);
+	return 0;
+}
+
+/*
+ * Loaded for v1 targets alone. The library asks for FZ_WAKE_MISSING from its request
+ * until completion, and in that time every task that is not frozen is a missing one.
+ */
+SEC("?tp_btf/sched_switch")
+int BPF_PROG(on_sched_switch_v1, bool preempt, struct task_struct *prev)
+{
+	__u32 state = fz_task_state(prev);
+	bool arrived = fz_counts_for_v1(state, prev->flags);
+	__u32 level_count;
+
+	if (!arrived && !(state & (FZ_TASK_FROZEN_BY_WRITE | FZ_TASK_DEAD)))
+		return 0;
+	level_count = fz_level_count();
+	if (!level_count)
+		return 0;
+
+	struct fz_place place;
+
+	fz_place_v1(&place, prev);
+	if (!place.cgrp)
+		return 0;
+	if (!arrived) {
+		__u32 kind = state & FZ_TASK_DEAD ? FZ_EV_LEFT : FZ_EV_ASLEEP;
+		__u64 address = fz_address(prev);
+
+		fz_for_each_target_slot(slot, place.cgrp, place.level, level_count, place.hierarchy)
+			tell_missing(slot, kind, address, place.id);
+		return 0;
+	}
+
+	struct fz_record *record = fz_record_peek(prev);
+	__u64 now = bpf_ktime_get_ns();
+
+	now = credit_arrivals(prev, &place, level_count, now, record ? record->arrived_v1_ns : 0);
+	if (!now)
+		return 0;
+	record = fz_record_make(prev);
+	if (record)
+		record->arrived_v1_ns = now;
+	else
+		count_drop(FZ_DROP_RECORD);
 	return 0;
 }
 
@@ -268,7 +363,7 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 
 	__u64 address = fz_address(cgrp);
 
-	fz_for_each_target_slot(below, address, level, level_count)
+	fz_for_each_target_slot(below, address, level, level_count, 0)
 		credit_below(below, cgroup_id, frozen);
 
 	__u32 slot;
@@ -330,9 +425,19 @@ int BPF_PROG(on_attach_task, struct cgroup *dst, const char *path, struct task_s
 	const struct fz_config *config = fz_get_config();
 
 	/* Where it came from is not told: whoever misses a task has to look. */
-	if (config && config->watch_moves)
-		send_event(FZ_EV_MOVED, FZ_NO_TARGET, bpf_ktime_get_ns(),
-			   BPF_CORE_READ(dst, kn, id), 0, 0, task, true);
+	if (!config || !config->watch_moves)
+		return 0;
+
+	struct fz_place v2;
+	struct fz_place v1;
+
+	fz_place_v2(&v2, task);
+	fz_place_v1(&v1, task);
+
+	bool into = fz_holds(&v2) || fz_holds(&v1);
+
+	send_event(FZ_EV_MOVED, FZ_NO_TARGET, bpf_ktime_get_ns(), BPF_CORE_READ(dst, kn, id), 0,
+		   into ? FZ_EVF_INTO : 0, task, true);
 	return 0;
 }
 
@@ -350,24 +455,58 @@ __attribute__((noinline)) int credit_kill(__u32 slot, __u64 cgroup_id, __u32 sen
 	return 0;
 }
 
+/* In each target that holds the cgroup. Global for the verifier's sake, see fz_target_above(). */
+__attribute__((noinline)) int credit_kills(__u64 cgroup)
+{
+	struct fz_place place;
+	__u32 sender = bpf_get_current_pid_tgid() >> 32;
+
+	fz_place_at(&place, (struct cgroup *)cgroup);
+	fz_for_each_target_slot(slot, cgroup, place.level, fz_level_count(), place.hierarchy)
+		credit_kill(slot, place.id, sender);
+	return 0;
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal_generate, int sig, void *info, struct task_struct *task)
 {
-	if (sig != 9)
+	if (sig != 9 || !fz_level_count())
+		return 0;
+	credit_kills(fz_address(fz_v2_cgroup(task)));
+
+	struct cgroup *v1 = fz_v1_cgroup(task);
+
+	if (v1)
+		credit_kills(fz_address(v1));
+	return 0;
+}
+
+/*
+ * What became of a signal. A default action that kills shows as SIGKILL, into which the kernel turns
+ * it when it is sent (complete_signal() in kernel/signal.c).
+ */
+SEC("?tp_btf/signal_deliver")
+int BPF_PROG(on_signal_deliver, int sig, void *info, struct k_sigaction *action)
+{
+	const struct fz_config *config = fz_get_config();
+
+	if (!config || !config->watch_signal || ((__u32)sig != config->watch_signal && sig != 9))
 		return 0;
 
-	__u32 level_count = fz_level_count();
+	struct task_struct *task = fz_current();
+	struct fz_place v2;
+	struct fz_place v1;
 
-	if (!level_count)
+	fz_place_v2(&v2, task);
+	fz_place_v1(&v1, task);
+	if (!fz_holds(&v2) && !fz_holds(&v1))
 		return 0;
 
-	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	__u32 level = BPF_CORE_READ(cgrp, level);
-	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
-	__u32 sender = bpf_get_current_pid_tgid() >> 32;
+	/* SIG_DFL and SIG_IGN are 0 and 1 everywhere. */
+	__u64 handler = (__u64)BPF_CORE_READ(action, sa.sa_handler);
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count)
-		credit_kill(slot, cgroup_id, sender);
+	send_event(FZ_EV_DELIVERED, FZ_NO_TARGET, bpf_ktime_get_ns(), 0, sig,
+		   handler > 1 ? FZ_EVF_HANDLED : 0, task, true);
 	return 0;
 }
 
@@ -380,33 +519,42 @@ __attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __
 		return 0;
 
 	bool wake = kind == FZ_EV_EXIT && (target->wake & FZ_WAKE_TASKS);
+	/* The child of a missing task is one, too: it is told of before it can do anything. */
+	bool missing = kind == FZ_EV_FORK && (target->wake & FZ_WAKE_MISSING);
 
 	/* Atomic, though the counter is its CPU's own: these programs may be preempted (since 7.0). */
 	if (kind == FZ_EV_FORK)
 		__sync_fetch_and_add(&stats->forked, 1);
 	else
 		__sync_fetch_and_add(&stats->exited, 1);
-	if (fz_task_events || wake)
-		send_event(kind, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0,
-			   (struct task_struct *)task, wake);
+	if (fz_task_events || wake || missing)
+		send_or_mark(target, kind, slot, cgroup_id, bpf_ktime_get_ns(),
+			     (struct task_struct *)task, wake);
+	return 0;
+}
+
+/* In each target that holds the cgroup. Global for the verifier's sake, see fz_target_above(). */
+__attribute__((noinline)) int credit_lives(__u64 cgroup, __u32 kind, __u64 task)
+{
+	struct fz_place place;
+
+	fz_place_at(&place, (struct cgroup *)cgroup);
+	fz_for_each_target_slot(slot, cgroup, place.level, fz_level_count(), place.hierarchy)
+		credit_life(slot, kind, task, place.id);
 	return 0;
 }
 
 /* Counts a birth or a death in each target that holds the task, and sends it when asked to. */
 static __always_inline void handle_life(__u32 kind, struct task_struct *task)
 {
-	__u32 level_count = fz_level_count();
-
-	if (!level_count)
+	if (!fz_level_count())
 		return;
+	credit_lives(fz_address(fz_v2_cgroup(task)), kind, fz_address(task));
 
-	struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	__u32 level = BPF_CORE_READ(cgrp, level);
-	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
-	__u64 address = fz_address(task);
+	struct cgroup *v1 = fz_v1_cgroup(task);
 
-	fz_for_each_target_slot(slot, cgrp, level, level_count)
-		credit_life(slot, kind, address, cgroup_id);
+	if (v1)
+		credit_lives(fz_address(v1), kind, fz_address(task));
 }
 
 SEC("tp_btf/sched_process_fork")

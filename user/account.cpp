@@ -67,7 +67,7 @@ void Account::apply(const fz_event &event)
     const bool foreign = !(event.flags & FZ_EVF_OWN);
     switch (event.kind) {
     case FZ_EV_FREEZE:
-        begin_generation(event.time_ns);
+        begin_request(event.time_ns);
         if (foreign)
             foreign_freeze_ = actor_of(event);
         break;
@@ -123,6 +123,31 @@ void Account::note_target(const fz_target &target)
         frozen_ns_ = target.frozen_ns;
 }
 
+void Account::begin_request(std::uint64_t at_ns)
+{
+    begin_generation(at_ns);
+    in_place_.reset();
+}
+
+void Account::note_in_place(const std::vector<fz_task_row> &rows, std::uint32_t slot,
+                            std::uint64_t written_ns)
+{
+    for (const fz_task_row &row : rows) {
+        // Stopped and traced tasks have arrived nowhere: they were frozen enough.
+        if ((row.jobctl & (FZ_JOBCTL_STOPPED | FZ_JOBCTL_TRACED)) != 0 ||
+            (row.state & (FZ_TASK_STOPPED | FZ_TASK_TRACED)) != 0)
+            continue;
+        if (row.target != slot || !(row.bits & FZ_ROW_FROZEN) || row.exit_state != 0 ||
+            row.arrived_ns >= request_ns_ || frozen_before_.contains({row.task.tid, row.start_ns}))
+            continue;
+        const auto [it, is_new] =
+            arrivals_.try_emplace(row.task.tid, Arrival{written_ns, row.task.tgid});
+        if (is_new)
+            in_place_ =
+                TaskTime{row.task.tid, row.task.tgid, comm_of(row.task), written_ns - request_ns_};
+    }
+}
+
 void Account::note_before(const std::vector<fz_task_row> &rows, std::uint32_t slot)
 {
     // `frozen` alone is also the mark of a stopped, traced or vfork-waiting task in a cgroup that
@@ -154,21 +179,30 @@ std::uint64_t Account::arrival_of(const fz_task_row &row) const
 Account::Reconciled Account::reconcile(const std::vector<fz_task_row> &rows,
                                        std::uint32_t slot) const
 {
+    // Who waits for a vfork child; where a v1 freezer holds it, its state does not tell.
+    std::set<std::uint32_t> vfork_parents;
+    for (const fz_task_row &row : rows) {
+        if ((row.bits & FZ_ROW_VFORK) && row.exit_state == 0)
+            vfork_parents.insert(row.parent_tgid);
+    }
     Reconciled out;
     for (const fz_task_row &row : rows) {
         if (row.target != slot || row.exit_state != 0 || (row.flags & FZ_PF_EXITING))
             continue;
         TaskEntry entry = entry_of(row);
+        const bool held = row.state & FZ_TASK_FROZEN;
+
         if (!entry.frozen) {
             if (row.flags & FZ_PF_KTHREAD)
                 entry.note = TaskEntry::Note::kKernelThread;
-            else if (row.state & FZ_TASK_FROZEN)
+            else if (row.bits & FZ_ROW_HELD_BY_V1)
                 entry.note = TaskEntry::Note::kHeldByV1;
-        } else if (row.state & kTaskStopped) {
+        } else if ((row.state & kTaskStopped) || (held && (row.jobctl & FZ_JOBCTL_STOPPED))) {
             entry.note = TaskEntry::Note::kStopped;
-        } else if (row.state & kTaskTraced) {
+        } else if ((row.state & kTaskTraced) || (held && (row.jobctl & FZ_JOBCTL_TRACED))) {
             entry.note = TaskEntry::Note::kTraced;
-        } else if (row.state & kTaskUninterruptible) {
+        } else if (held ? vfork_parents.contains(row.task.tgid) && row.arrived_ns == 0
+                        : (row.state & kTaskUninterruptible) && !(row.flags & FZ_PF_FROZEN)) {
             entry.note = TaskEntry::Note::kVfork;
         } else if (const std::uint64_t at_ns = arrival_of(row); at_ns != 0) {
             entry.after_ns = at_ns - request_ns_;

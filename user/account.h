@@ -44,6 +44,15 @@ class Account
     // it (in a cgroup with tasks and children it comes too early, or more than once) or is still to
     // come: the kernel sets the mark first (cgroup_update_frozen(), kernel/cgroup/freezer.c).
     void note_confirmed(std::uint64_t at_ns) { confirmed_ns_ = at_ns; }
+    // A request to freeze by this process, where the kernel makes no event of it.
+    void begin_request(std::uint64_t at_ns);
+    // A task snapshot from after a request was written at that time: tasks that are frozen and made
+    // no event were frozen by the writer, where they slept.
+    void note_in_place(const std::vector<fz_task_row> &rows, std::uint32_t slot,
+                       std::uint64_t written_ns);
+    // The last of those, if there are any.
+    [[nodiscard]] const std::optional<TaskTime> &frozen_in_place() const { return in_place_; }
+
     // A task snapshot from before the request: what the freezer holds in it makes no event at the
     // freeze.
     void note_before(const std::vector<fz_task_row> &rows, std::uint32_t slot);
@@ -71,6 +80,7 @@ class Account
     std::optional<Actor> foreign_thaw_;
     std::optional<Actor> foreign_kill_;
     std::optional<Actor> remover_;
+    std::optional<TaskTime> in_place_;
     std::map<std::uint32_t, Arrival> arrivals_;                       // by tid
     std::set<std::pair<std::uint32_t, std::uint64_t>> frozen_before_; // tid and start time
 

@@ -38,7 +38,7 @@ StackSnapshot::StackSnapshot(StackSnapshot &&) noexcept = default;
 StackSnapshot &StackSnapshot::operator=(StackSnapshot &&) noexcept = default;
 StackSnapshot::~StackSnapshot() = default;
 
-Result<StackSnapshot> StackSnapshot::open()
+Result<StackSnapshot> StackSnapshot::open(bool silent)
 {
     const LibbpfSilence silence;
     auto impl = std::make_unique<Impl>();
@@ -46,6 +46,7 @@ Result<StackSnapshot> StackSnapshot::open()
     if (!impl->skeleton)
         return bpf_error(errno, "open the BPF stack iterator");
     auto &maps = impl->skeleton->maps;
+    impl->skeleton->rodata->fz_watch_v1 = silent;
     // The records of compat.bpf.h are the tracker's: nothing here looks at them.
     bpf_map__set_autocreate(maps.fz_record_storage, false);
     bpf_map__set_autocreate(maps.fz_record_hash, false);

@@ -20,7 +20,8 @@ namespace freezer
 class StackSnapshot
 {
   public:
-    static Result<StackSnapshot> open();
+    // `silent`: the cgroup may be one that announces nothing (Cgroup::announces()).
+    static Result<StackSnapshot> open(bool silent = false);
 
     StackSnapshot(StackSnapshot &&) noexcept;
     StackSnapshot &operator=(StackSnapshot &&) noexcept;

@@ -43,10 +43,19 @@ Status TargetMaps::watch_moves(bool on)
     return publish();
 }
 
+Status TargetMaps::watch_signal(std::uint32_t signal)
+{
+    if (watch_signal_ == signal)
+        return {};
+    watch_signal_ = signal;
+    return publish();
+}
+
 Status TargetMaps::publish()
 {
     fz_config config{};
     config.watch_moves = watch_moves_;
+    config.watch_signal = watch_signal_;
     const bool all = levels_.contains(std::nullopt) || levels_.size() > FZ_LEVELS_MAX;
     if (all) {
         // An unknown level may be any; the tree is rarely deeper than this (cgroup.max.depth).

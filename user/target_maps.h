@@ -25,6 +25,8 @@ class TargetMaps
     void unwatch(std::uint32_t slot);
     // Whether FZ_EV_MOVED is sent.
     Status watch_moves(bool on);
+    // Of which signal FZ_EV_DELIVERED is sent; 0: of none.
+    Status watch_signal(std::uint32_t signal);
 
     [[nodiscard]] int config_fd() const { return config_fd_; }
     [[nodiscard]] int index_fd() const { return index_fd_; }
@@ -38,6 +40,7 @@ class TargetMaps
     Status publish();
 
     bool watch_moves_ = false;
+    std::uint32_t watch_signal_ = 0;
     int config_fd_ = -1;
     int index_fd_ = -1;
     std::map<std::uint32_t, Entry> entries_; // by slot

@@ -35,15 +35,16 @@ TaskSnapshot::~TaskSnapshot() = default;
 
 Result<TaskSnapshot> TaskSnapshot::beside(const Tracker &tracker)
 {
-    return load(&tracker, tracker.max_targets());
+    return load(&tracker, tracker.max_targets(), tracker.watches_silent_cgroups());
 }
 
-Result<TaskSnapshot> TaskSnapshot::open(std::uint32_t max_targets)
+Result<TaskSnapshot> TaskSnapshot::open(std::uint32_t max_targets, bool silent)
 {
-    return load(nullptr, max_targets);
+    return load(nullptr, max_targets, silent);
 }
 
-Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t max_targets)
+Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t max_targets,
+                                        bool silent)
 {
     const LibbpfSilence silence;
     auto impl = std::make_unique<Impl>();
@@ -55,6 +56,8 @@ Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t ma
     // Without a tracker there are no records; the hash, which every kernel has, stays empty.
     const bool storage = tracker && tracker->records_in_storage();
     impl->skeleton->rodata->fz_use_storage = storage;
+    impl->skeleton->rodata->fz_watch_v1 = silent;
+    bpf_program__set_autoload(impl->skeleton->progs.dump_task_v1, silent);
     bpf_map__set_autocreate(maps.fz_record_storage, storage);
     bpf_map__set_autocreate(maps.fz_record_hash, !storage);
     bpf_map__set_max_entries(maps.fz_target_index, std::max(max_targets, 1U));
@@ -90,10 +93,15 @@ void TaskSnapshot::unwatch(std::uint32_t slot)
 Result<std::vector<fz_task_row>> TaskSnapshot::take() const
 {
     std::vector<fz_task_row> rows;
-    auto done = for_each_row<fz_task_row>(impl_->skeleton->links.dump_task, "task iterator",
-                                          [&](const fz_task_row &row) { rows.push_back(row); });
-    if (!done)
-        return std::move(done).error();
+    const auto &links = impl_->skeleton->links;
+    for (bpf_link *const link : {links.dump_task, links.dump_task_v1}) {
+        if (!link)
+            continue; // not asked for
+        auto done = for_each_row<fz_task_row>(link, "task iterator",
+                                              [&](const fz_task_row &row) { rows.push_back(row); });
+        if (!done)
+            return std::move(done).error();
+    }
     return rows;
 }
 

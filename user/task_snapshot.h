@@ -16,15 +16,17 @@ namespace freezer
 class Tracker;
 
 // One pass over the tasks of some cgroups with everything below them, by the BPF task iterator:
-// zombies included, in the order of their ids. Only tasks of this process's pid namespace.
+// zombies included, in the order of their ids within a hierarchy. Only tasks of this process's pid
+// namespace.
 class TaskSnapshot
 {
   public:
     // Sees the tracker's targets, by its slots, and the times of arrival that it recorded. The
     // tracker must outlive this.
     static Result<TaskSnapshot> beside(const Tracker &tracker);
-    // Stands alone: sees what watch() names, and no times of arrival.
-    static Result<TaskSnapshot> open(std::uint32_t max_targets);
+    // Stands alone: sees what watch() names, and no times of arrival. `silent`: the cgroups may be
+    // of those that announce nothing (Cgroup::announces()).
+    static Result<TaskSnapshot> open(std::uint32_t max_targets, bool silent = false);
 
     TaskSnapshot(TaskSnapshot &&) noexcept;
     TaskSnapshot &operator=(TaskSnapshot &&) noexcept;
@@ -39,7 +41,8 @@ class TaskSnapshot
   private:
     struct Impl;
     explicit TaskSnapshot(std::unique_ptr<Impl> impl);
-    static Result<TaskSnapshot> load(const Tracker *tracker, std::uint32_t max_targets);
+    static Result<TaskSnapshot> load(const Tracker *tracker, std::uint32_t max_targets,
+                                     bool silent);
     std::unique_ptr<Impl> impl_;
 };
 

@@ -38,6 +38,8 @@ struct Tracker::Impl {
     std::unique_ptr<ring_buffer, RingDeleter> ring;
     TargetMaps maps;
     bool storage = false;
+    bool silent_cgroups = false;
+    bool deliveries = false;
     std::uint32_t max_targets = 0;
     fz_target *targets = nullptr; // fz_targets, mapped
     size_t targets_bytes = 0;
@@ -77,7 +79,10 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
 
     impl->storage = task_storage_is_safe();
     impl->max_targets = std::max(options.max_targets, 1U);
+    impl->silent_cgroups = options.silent_cgroups;
+    impl->deliveries = options.deliveries;
     skeleton.rodata->fz_use_storage = impl->storage;
+    skeleton.rodata->fz_watch_v1 = options.silent_cgroups;
     skeleton.rodata->fz_task_events = options.task_events;
     skeleton.rodata->fz_owner_tgid = static_cast<std::uint32_t>(::getpid());
     struct stat ns {
@@ -95,6 +100,9 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     bpf_map__set_max_entries(skeleton.maps.fz_record_hash, options.max_tasks);
     bpf_map__set_autocreate(skeleton.maps.fz_record_storage, impl->storage);
     bpf_map__set_autocreate(skeleton.maps.fz_record_hash, !impl->storage);
+
+    bpf_program__set_autoload(skeleton.progs.on_sched_switch_v1, options.silent_cgroups);
+    bpf_program__set_autoload(skeleton.progs.on_signal_deliver, options.deliveries);
 
     if (const int rc = tracker_bpf::load(&skeleton); rc != 0)
         return bpf_error(-rc, "load the BPF programs");
@@ -147,7 +155,9 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     const int stats = bpf_map__fd(impl_->skeleton->maps.fz_target_stats);
     if (const int rc = bpf_map_update_elem(stats, &slot, zero.data(), BPF_ANY); rc != 0)
         return Error::from_errno(-rc, "clear the BPF counters");
-    return impl_->maps.watch(slot, cgroup);
+    if (auto watched = impl_->maps.watch(slot, cgroup); !watched)
+        return watched;
+    return {};
 }
 
 void Tracker::unwatch(std::uint32_t slot)
@@ -163,6 +173,21 @@ void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
 Status Tracker::watch_moves(bool on)
 {
     return impl_->maps.watch_moves(on);
+}
+
+Status Tracker::watch_signal(std::uint32_t signal)
+{
+    return impl_->maps.watch_signal(signal);
+}
+
+void Tracker::begin_request(std::uint32_t slot, std::uint64_t at_ns)
+{
+    __atomic_store_n(&impl_->targets[slot].request_ns, at_ns, __ATOMIC_RELAXED);
+}
+
+std::uint32_t Tracker::lost(std::uint32_t slot) const
+{
+    return __atomic_load_n(&impl_->targets[slot].lost, __ATOMIC_RELAXED);
 }
 
 int Tracker::event_fd() const
@@ -236,6 +261,16 @@ int Tracker::records_fd() const
 {
     const auto &maps = impl_->skeleton->maps;
     return bpf_map__fd(impl_->storage ? maps.fz_record_storage : maps.fz_record_hash);
+}
+
+bool Tracker::watches_silent_cgroups() const
+{
+    return impl_->silent_cgroups;
+}
+
+bool Tracker::watches_deliveries() const
+{
+    return impl_->deliveries;
 }
 
 std::uint32_t Tracker::max_targets() const

@@ -22,6 +22,10 @@ struct TrackerOptions {
     std::uint32_t max_targets = 1;
     // Send every arrival, birth and death of a task; without it only counts cross to user space.
     bool task_events = false;
+    // Be able to watch cgroups that announce nothing (v1), and deliveries of signals. Each is more
+    // to load.
+    bool silent_cgroups = false;
+    bool deliveries = false;
     // Size of the ring buffer; rounded up to a power of two of pages. A test makes it too small.
     std::uint32_t ring_bytes = 256 * 1024;
     // Room for tasks where the kernel has no safe task storage (see fz_use_storage).
@@ -59,6 +63,14 @@ class Tracker
     // Whether every task that is moved between cgroups, anywhere, makes an event (FZ_EV_MOVED) that
     // wakes. Off at first.
     Status watch_moves(bool on);
+    // Whether every delivery of this signal to a task of a target, and every one of SIGKILL, makes
+    // an event (FZ_EV_DELIVERED) that wakes. 0: none; so at first.
+    Status watch_signal(std::uint32_t signal);
+    // Tells the kernel side of a request to freeze, where the kernel itself does not: arrivals
+    // count from then on.
+    void begin_request(std::uint32_t slot, std::uint64_t at_ns);
+    // Grows when an event of the target found no room. Costs nothing to ask.
+    [[nodiscard]] std::uint32_t lost(std::uint32_t slot) const;
 
     // Readable (EPOLLIN) when events wait that were worth a wake-up.
     [[nodiscard]] int event_fd() const;
@@ -78,6 +90,9 @@ class Tracker
     [[nodiscard]] bool records_in_storage() const;
     [[nodiscard]] int records_fd() const;
     [[nodiscard]] std::uint32_t max_targets() const;
+    // What TrackerOptions asked for.
+    [[nodiscard]] bool watches_silent_cgroups() const;
+    [[nodiscard]] bool watches_deliveries() const;
 
   private:
     struct Impl;

@@ -102,9 +102,23 @@ struct cgroup___pre_v61 {
 	__u64 ancestor_ids[0];
 };
 
-/* include/linux/cgroup-defs.h */
+/* include/linux/cgroup-defs.h; the length of subsys[] differs between configurations */
 struct css_set {
+	struct cgroup_subsys_state *subsys[0];
 	struct cgroup *dfl_cgrp;
+};
+
+/* include/linux/cgroup_subsys.h; absent without CONFIG_CGROUP_FREEZER, its number differs. */
+enum cgroup_subsys_id {
+	freezer_cgrp_id = 0,
+};
+
+/* include/linux/signal_types.h, arch/.../asm/signal.h */
+struct sigaction {
+	void (*sa_handler)(int);
+};
+struct k_sigaction {
+	struct sigaction sa;
 };
 
 /* include/linux/uidgid.h */

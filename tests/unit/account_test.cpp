@@ -280,8 +280,9 @@ TEST(AccountTest, a_note_for_what_cannot_freeze)
     fz_task_row kernel_thread = row_of(2, FZ_ROW_TRAP_FREEZE, kIdle);
     kernel_thread.flags = FZ_PF_KTHREAD;
     EXPECT_EQ(entry_of(account, kernel_thread).note, Note::kKernelThread);
-    EXPECT_EQ(entry_of(account, row_of(3, FZ_ROW_TRAP_FREEZE, FZ_TASK_FROZEN)).note,
-              Note::kHeldByV1);
+    EXPECT_EQ(
+        entry_of(account, row_of(3, FZ_ROW_TRAP_FREEZE | FZ_ROW_HELD_BY_V1, FZ_TASK_FROZEN)).note,
+        Note::kHeldByV1);
     const auto late = entry_of(account, row_of(4, FZ_ROW_TRAP_FREEZE, 0));
     EXPECT_FALSE(late.frozen);
     EXPECT_EQ(late.note, Note::kNone);
