@@ -19,6 +19,7 @@ struct Reading {
     bool flagged = false;       // the kernel calls it frozen
     bool frozen = false;        // the verdict: it and everything below it is so
     bool self_freezing = false; // its own request, not an ancestor's
+    bool asked = false;         // it or an ancestor asks for a freeze, as far as its files tell
     // Cgroups, in it or below it, of whose own tasks the files do not tell whether they are frozen
     // (v2: those that hold tasks and children; see CgroupV2::read()).
     std::vector<std::uint64_t> undecided;
@@ -60,18 +61,28 @@ class Cgroup
     [[nodiscard]] virtual const std::string &path() const = 0;
     // Unique within the hierarchy and never used again: the directory's inode number.
     [[nodiscard]] virtual std::uint64_t id() const = 0;
-    // "v2"; and the number that /proc/PID/cgroup and the kernel's cgroup_root give it (v2: 0).
+    // "v1" or "v2"; and the number that /proc/PID/cgroup and the kernel's cgroup_root give it (v2:
+    // 0).
     [[nodiscard]] virtual const char *hierarchy_name() const = 0;
     [[nodiscard]] virtual std::uint32_t hierarchy_id() const = 0;
     // The kernel's cgroup.level: how many ancestors it has. nullopt in a cgroup namespace, which
     // hides some of them.
     [[nodiscard]] virtual std::optional<std::uint32_t> level() const = 0;
 
+    // Whether the kernel announces requests and completion: by tracepoints, and on notify_fd().
+    // Where it does not, completion is found by following the tasks (user/missing_tasks.h), and a
+    // request that is repeated catches tasks that fell asleep after the one before.
+    [[nodiscard]] virtual bool announces() const = 0;
+    // Whether every signal to a frozen task, SIGKILL too, takes effect only when it is thawed.
+    [[nodiscard]] virtual bool signals_wait_for_thaw() const = 0;
+
     virtual Result<Reading> read() = 0;
+    // Its own request alone, which a reading holds, too: what a decision to write rests on.
+    virtual Result<bool> self_freezing() = 0;
     // Asks for a freeze or a thaw and returns at once. Only the request changes for sure.
     virtual Status request_freeze(bool freeze) = 0;
     // Kills every process in it and below it with one request, beating forks. kUnsupported where
-    // the kernel (before 5.14) or the cgroup (threaded) has no such request.
+    // the kernel (v2 before 5.14, v1) or the cgroup (threaded) has no such request.
     virtual Status kill() = 0;
     // Removes the directory. EBUSY while tasks or children are there.
     virtual Status remove() = 0;

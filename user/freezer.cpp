@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "user/account.h"
 #include "user/operation.h"
@@ -58,9 +59,10 @@ Result<Freezer> Freezer::open(const Config &config)
     return Freezer(std::move(*resolver), config);
 }
 
-Status Freezer::load_tracker(std::uint32_t max_targets)
+Status Freezer::load_tracker(std::uint32_t max_targets, bool silent)
 {
-    if (tracker_ && tracker_->max_targets() >= max_targets)
+    if (tracker_ && tracker_->max_targets() >= max_targets &&
+        (tracker_->watches_silent_cgroups() || !silent))
         return {};
     if (!config_.use_bpf) {
         tracking_error_ = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
@@ -68,9 +70,10 @@ Status Freezer::load_tracker(std::uint32_t max_targets)
     }
     if (tracking_error_)
         return *tracking_error_; // it will not come by itself
-    snapshot_.reset();           // it shares the maps of the tracker that goes
-    tracker_.reset();
     TrackerOptions options = config_.tracker;
+    options.silent_cgroups |= silent || (tracker_ && tracker_->watches_silent_cgroups());
+    snapshot_.reset(); // it shares the maps of the tracker that goes
+    tracker_.reset();
     options.max_targets = std::max(options.max_targets, max_targets);
     auto tracker = Tracker::open(options);
     if (!tracker) {
@@ -102,21 +105,30 @@ Result<std::vector<CgroupStatus>> Freezer::status(Cgroup &top, bool tasks)
 
 Result<std::vector<CgroupStatus>> Freezer::frozen_cgroups(bool tasks)
 {
-    auto root = resolver_.root();
-    if (!root)
-        return std::move(root).error();
-    return describe(**root, tasks, true);
+    auto roots = resolver_.roots();
+    if (!roots)
+        return std::move(roots).error();
+    std::vector<CgroupStatus> out;
+    for (const auto &root : *roots) {
+        auto found = describe(*root, tasks, true);
+        if (!found)
+            return std::move(found).error();
+        std::move(found->begin(), found->end(), std::back_inserter(out));
+    }
+    return out;
 }
 
 Result<std::map<std::uint64_t, std::vector<fz_task_row>>> Freezer::rows_by_cgroup(Cgroup &top)
 {
     if (!config_.use_bpf)
         return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
-    if (!onlooker_) {
-        auto opened = TaskSnapshot::open(1);
+    const bool silent = !top.announces();
+    if (!onlooker_ || (silent && !onlooker_sees_silent_)) {
+        auto opened = TaskSnapshot::open(1, silent);
         if (!opened)
             return std::move(opened).error();
         onlooker_.emplace(std::move(*opened));
+        onlooker_sees_silent_ = silent;
     }
     if (auto watched = onlooker_->watch(0, top); !watched)
         return std::move(watched).error();
@@ -188,7 +200,10 @@ Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, boo
     // How far an unfinished freeze has come, and since when, only the task iterator tells.
     const bool all_thawed = std::all_of(
         out.begin(), out.end(), [](const CgroupStatus &s) { return s.state == State::kThawed; });
-    if (all_thawed && !tasks)
+    const bool held = std::any_of(all->begin(), all->end(),
+                                  [](const Cgroup *cgroup) { return cgroup->announces(); }) &&
+                      resolver_.any_v1_request();
+    if (all_thawed && !tasks && !held)
         return out;
     const auto rows = rows_by_cgroup(top);
     if (!rows)
@@ -206,6 +221,14 @@ Result<std::vector<CgroupStatus>> Freezer::describe(Cgroup &top, bool tasks, boo
             status.state = state_of(reading, shown[i].by_ancestor);
         }
         const auto own = rows->find(status.id);
+        if (own != rows->end()) {
+            std::set<std::string> holders;
+            for (const fz_task_row &row : own->second) {
+                if (row.bits & FZ_ROW_HELD_BY_V1)
+                    holders.insert(resolver_.v1_path_of(row.task.tid));
+            }
+            status.held_by_v1.assign(holders.begin(), holders.end());
+        }
         add_tasks(status, own != rows->end() ? own->second : std::vector<fz_task_row>(), tasks);
     }
     return out;

@@ -55,6 +55,9 @@ struct WaitOptions {
     // at once, with `hopeless`, when a kernel thread in it will keep it from ever being frozen.
     std::function<void(const std::string &target, const WhyReport &report, bool hopeless)> on_late;
     std::uint64_t late_after_ns = 1'000'000'000;
+    // Called under way with what a caller should know while it still waits: a target's name and a
+    // sentence.
+    std::function<void(const std::string &target, const std::string &message)> notice;
 };
 
 struct FreezeOptions : WaitOptions {
@@ -81,8 +84,9 @@ struct CgroupStatus {
     bool populated = false;
     std::uint64_t tasks = 0;                   // in this very cgroup
     std::optional<std::uint64_t> frozen_tasks; // of these; nullopt without BPF while freezing
-    std::optional<std::uint64_t> since_ns;     // CLOCK_MONOTONIC of the request, where told
-    std::optional<std::uint64_t> total_ns;     // frozen or freezing in its whole life, where told
+    std::vector<std::string> held_by_v1;   // v1 cgroups whose freezer holds tasks of this v2 one
+    std::optional<std::uint64_t> since_ns; // CLOCK_MONOTONIC of the request, where told
+    std::optional<std::uint64_t> total_ns; // frozen or freezing in its whole life, where told
     std::optional<std::vector<TaskEntry>> entries;
 };
 
@@ -96,7 +100,8 @@ class Freezer
 
     // Loads the tracker for that many targets, unless that was done before. An Error says why there
     // is none; the operations then work without it, woken by the kernel's notification file alone.
-    Status load_tracker(std::uint32_t max_targets);
+    // `silent`: some of the targets announce nothing (Cgroup::announces()).
+    Status load_tracker(std::uint32_t max_targets, bool silent = false);
     // How the last operation was tracked: nullopt with BPF, else why not.
     [[nodiscard]] const std::optional<Error> &tracking_error() const { return tracking_error_; }
 
@@ -112,7 +117,7 @@ class Freezer
 
     // The cgroup and everything below it, parents first; with each task when asked for.
     Result<std::vector<CgroupStatus>> status(Cgroup &top, bool tasks);
-    // Every cgroup of the mount that is frozen or freezing, parents first.
+    // Every cgroup of every hierarchy that is frozen or freezing, parents first.
     Result<std::vector<CgroupStatus>> frozen_cgroups(bool tasks);
 
     // Why it is not frozen, or not empty, or would not be; see user/why.h.
@@ -135,6 +140,7 @@ class Freezer
     std::optional<Tracker> tracker_;
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
     std::optional<TaskSnapshot> onlooker_; // stands alone, for status; loaded at first use
+    bool onlooker_sees_silent_ = false;    // see TaskSnapshot::open()
     std::optional<Error> tracking_error_;
     std::optional<Explainer> explainer_;
 };

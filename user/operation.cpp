@@ -26,6 +26,7 @@ constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 constexpr int kShortWaitMs = 20;
 constexpr int kRereadMaxMs = 100;
 constexpr int kLongestTimerMs = 3'600'000;
+constexpr int kFrozenAgainMax = 20;
 
 } // namespace
 
@@ -53,7 +54,10 @@ Tracker *Operation::tracker()
 
 Result<std::vector<TargetReport>> Operation::run()
 {
-    (void)freezer_.load_tracker(static_cast<std::uint32_t>(jobs_.size())); // see tracking_error()
+    const bool silent = std::any_of(jobs_.begin(), jobs_.end(),
+                                    [](const Job &job) { return !job.cgroup->announces(); });
+    (void)freezer_.load_tracker(static_cast<std::uint32_t>(jobs_.size()),
+                                silent); // see tracking_error()
 
     auto set = WaitSet::open();
     if (!set)
@@ -78,6 +82,9 @@ Result<std::vector<TargetReport>> Operation::run()
         source_ = VerdictSource::kBefore;
         job.begin_ns = now_ns();
         begin(job);
+        if (!job.settled && goal_ == Goal::kFrozen && !job.cgroup->announces() &&
+            job.before.asked && !job.following)
+            follow(job);
     }
     // What our own writes left in the queues is no sign of others.
     (void)set->poll();
@@ -110,6 +117,7 @@ Status Operation::arm(WaitSet &set)
             if (auto watched = bpf->watch(job.slot, *job.cgroup); !watched)
                 return watched;
             bpf->set_wake(job.slot, wake_mask());
+            job.lost = bpf->lost(job.slot);
         }
         drain(); // of an earlier operation
         if (auto added = set.add(bpf->event_fd(), EPOLLIN, kRingToken); !added)
@@ -124,6 +132,13 @@ Status Operation::arm(WaitSet &set)
         if (*fd >= 0) {
             if (auto added = set.add(*fd, EPOLLPRI, job.slot); !added)
                 return added;
+        }
+        // Requests are seen with inotify all the same.
+        if (!job.cgroup->announces() && goal_ != Goal::kThawed) {
+            if (tracker())
+                (void)load_snapshot(); // now, so that no request waits for it
+            else
+                start_rereading();
         }
     }
     if (!tracker())
@@ -173,30 +188,18 @@ Status Operation::sleep_until_settled(WaitSet &set)
                 touch(job, VerdictSource::kReread);
         } else if (wakes->empty() && !watching_files_) {
             watch_files(set);
-            for (Job &job : jobs_)
+            for (Job &job : jobs_) {
                 touch(job, VerdictSource::kInotify); // what happened before the watch
+                if (!job.settled)
+                    name_v1_holders(job);
+            }
             look_for_kernel_threads();
         }
-        std::optional<Outcome> over;
-        for (const WaitSet::Wake &wake : *wakes) {
-            if (wake.source == WaitSet::Source::kDeadline) {
-                over = over.value_or(Outcome::kDeadline);
-            } else if (wake.token == kInterruptToken) {
-                over = Outcome::kInterrupted;
-            } else if (wake.token == kRingToken) {
-                drain();
-            } else if (wake.token >= kBelowTokens) {
-                touch(jobs_[wake.token - kBelowTokens], VerdictSource::kInotify);
-            } else {
-                const bool file = wake.source == WaitSet::Source::kDescriptor;
-                Job &job = jobs_[wake.token];
-                job.foreign_write |= !file;
-                touch(job, file ? VerdictSource::kEventsFile : VerdictSource::kInotify);
-            }
-        }
+        for (const WaitSet::Wake &wake : *wakes)
+            handle(wake);
         look_at_touched();
-        if (over) {
-            give_up(*over);
+        if (over_) {
+            give_up(*over_);
             return {};
         }
         if (options_.on_late && !told_late_ && now_ns() - start_ns_ >= options_.late_after_ns)
@@ -253,7 +256,7 @@ void Operation::look_for_kernel_threads()
         const auto thread = std::find_if(rows->begin(), rows->end(), [&](const fz_task_row &row) {
             return row.target == job.slot && (row.flags & FZ_PF_KTHREAD) != 0;
         });
-        if (job.settled || thread == rows->end())
+        if (job.settled || thread == rows->end() || !job.cgroup->announces())
             continue;
         job.report.warnings.push_back("it holds the kernel thread " +
                                       std::to_string(thread->task.tid) + " " +
@@ -262,6 +265,24 @@ void Operation::look_for_kernel_threads()
             continue;
         if (const auto report = explain(job))
             options_.on_late(job.report.target, *report, true);
+    }
+}
+
+void Operation::handle(const WaitSet::Wake &wake)
+{
+    if (wake.source == WaitSet::Source::kDeadline) {
+        over_ = over_.value_or(Outcome::kDeadline);
+    } else if (wake.token == kInterruptToken) {
+        over_ = Outcome::kInterrupted;
+    } else if (wake.token == kRingToken) {
+        drain();
+    } else if (wake.token >= kBelowTokens) {
+        touch(jobs_[wake.token - kBelowTokens], VerdictSource::kInotify);
+    } else {
+        const bool file = wake.source == WaitSet::Source::kDescriptor;
+        Job &job = jobs_[wake.token];
+        job.foreign_write |= !file;
+        touch(job, file ? VerdictSource::kEventsFile : VerdictSource::kInotify);
     }
 }
 
@@ -292,27 +313,232 @@ void Operation::touch(Job &job, VerdictSource source)
 
 void Operation::look_at_touched()
 {
-    drain(); // who it was, before it is judged
-    for (const std::uint32_t slot : std::exchange(touched_, {})) {
-        Job &job = jobs_[slot];
-        source_ = *std::exchange(job.touched, std::nullopt);
-        look(job);
+    drain();                    // who it was, before it is judged
+    while (!touched_.empty()) { // a look reads events, too
+        for (const std::uint32_t slot : std::exchange(touched_, {})) {
+            Job &job = jobs_[slot];
+            source_ = *std::exchange(job.touched, std::nullopt);
+            look(job);
+        }
     }
 }
 
 void Operation::look(Job &job)
 {
-    if (job.settled)
+    if (job.settled || !is_worth_reading(job))
         return;
     auto reading = read_confirmed(job);
     if (reading && reading->flagged && !reading->frozen && !job.watching_below) {
         watch_below(job);
         reading = read_confirmed(job); // what happened before the watch
     }
-    if (!reading)
+    if (!reading) {
         fail_or_gone(job, reading.error());
-    else
-        judge(job, *reading);
+        return;
+    }
+    if (!job.cgroup->announces() && !follow_reading(job, *reading))
+        return;
+    judge(job, *reading);
+}
+
+// False: not to be judged, for another look follows.
+bool Operation::follow_reading(Job &job, const Reading &reading)
+{
+    if (!job.following) {
+        // Somebody asked it to freeze.
+        if (goal_ == Goal::kFrozen && reading.asked && !reading.frozen)
+            follow(job);
+        if (source_ == VerdictSource::kReread && job.asking && reading.self_freezing &&
+            !reading.frozen)
+            write_again(job);
+        return true;
+    }
+    if (!reading.asked) {
+        stop_following(job);
+        return true;
+    }
+    if (reading.frozen)
+        return job.missing.none() || !has_released(job);
+    if (job.missing.none()) {
+        // Nobody is missing, and yet it is not frozen: a task on its last steps out of the cgroup
+        // (since 6.19 it leaves after its last switch), or one that no event told of.
+        job.missing.note_lost();
+        start_rereading();
+        if (source_ == VerdictSource::kReread && job.asking)
+            write_again(job);
+    }
+    return true;
+}
+
+Status Operation::request(Job &job, bool freeze)
+{
+    if (!freeze || job.cgroup->announces()) {
+        stop_following(job);
+        job.asking = false;
+        return job.cgroup->request_freeze(freeze);
+    }
+    follow(job); // before the write, so that no arrival is missed
+    job.asking = true;
+    auto written = job.cgroup->request_freeze(true);
+    job.written_ns = now_ns();
+    return written;
+}
+
+void Operation::follow(Job &job)
+{
+    Tracker *const bpf = tracker();
+    if (!bpf)
+        return;
+    const std::uint64_t now = now_ns();
+    job.account.begin_request(now);
+    bpf->begin_request(job.slot, now);
+    job.missing = MissingTasks();
+    job.following = true;
+    bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_MISSING);
+    (void)bpf->watch_moves(true); // refused: a task that leaves is seen with the next event
+    touch(job, VerdictSource::kImmediate);
+}
+
+void Operation::stop_following(Job &job)
+{
+    if (!std::exchange(job.following, false) || !tracker())
+        return;
+    tracker()->set_wake(job.slot, wake_mask());
+}
+
+bool Operation::is_worth_reading(Job &job)
+{
+    if (!job.following)
+        return true;
+    bool in_vain = false;
+    for (;;) {
+        if (const std::uint32_t lost = tracker()->lost(job.slot); lost != job.lost) {
+            job.lost = lost;
+            job.missing.note_lost();
+        }
+        if (job.missing.wants_write() && job.asking)
+            write_again(job);
+        if (!job.missing.stale())
+            break;
+        const auto rows = snapshot();
+        if (!rows) {
+            stop_following(job);
+            start_rereading();
+            return true;
+        }
+        if (!job.before.frozen) // by an ancestor
+            job.account.note_in_place(*rows, job.slot, job.written_ns);
+        // A write freezes what sleeps so; if it did not, only the kernel's file tells more.
+        const bool written = job.missing.was_written();
+        in_vain |= job.missing.rebase(*rows, job.slot) && written;
+        drain();
+    }
+    if (in_vain || job.missing.none() || source_ == VerdictSource::kDeadline)
+        return true;
+    if (source_ != VerdictSource::kInotify)
+        return false;
+    // Somebody wrote: of interest if that took the request back.
+    const auto asks = job.cgroup->self_freezing();
+    return !asks || !*asks;
+}
+
+void Operation::write_again(Job &job)
+{
+    // A thaw by somebody else must not be overwritten; judge() is to see it.
+    const auto asks = job.cgroup->self_freezing();
+    if (!asks || !*asks) {
+        job.missing.note_written();
+        touch(job, VerdictSource::kInotify);
+        return;
+    }
+    // Others' writes first, for the change that our own makes is passed over.
+    const auto handle_all = [&](bool pass_over) {
+        auto wakes = set_->poll();
+        if (!wakes)
+            return;
+        for (const WaitSet::Wake &wake : *wakes) {
+            if (!pass_over || wake.source != WaitSet::Source::kChange || wake.token != job.slot)
+                handle(wake);
+        }
+    };
+    if (watching_files_)
+        handle_all(false);
+    (void)job.cgroup->request_freeze(true);
+    job.written_ns = now_ns();
+    job.missing.note_written();
+    if (watching_files_)
+        handle_all(true);
+}
+
+bool Operation::has_released(Job &job)
+{
+    const auto still_missing = [&] {
+        const auto rows = snapshot();
+        return rows && std::any_of(rows->begin(), rows->end(), [&](const fz_task_row &row) {
+                   return row.target == job.slot && row.exit_state == 0 &&
+                          !(row.flags & (FZ_PF_EXITING | FZ_PF_KTHREAD | FZ_PF_NOFREEZE)) &&
+                          !(row.bits & FZ_ROW_FROZEN);
+               });
+    };
+    // Not one that was moved in since the reading: then the file says FREEZING again.
+    if (!still_missing())
+        return false;
+    const auto again = job.cgroup->read();
+    if (!again || !again->frozen || !still_missing())
+        return false;
+    if (job.asking)
+        freeze_again(job);
+    return true;
+}
+
+void Operation::freeze_again(Job &job)
+{
+    if (job.frozen_again++ == 0)
+        job.report.warnings.emplace_back(
+            "the kernel called it FROZEN and let a task go: it was frozen again (a bug of kernels "
+            "with commit 254a142007, \"cgroup_freezing: Check if not frozen\", when somebody reads "
+            "freezer.state during a freeze: update the kernel)");
+    if (job.frozen_again > kFrozenAgainMax) {
+        fail(job, Error{ErrorKind::kSystem, 0, "the kernel lets its tasks go again and again"});
+        return;
+    }
+    // In that state a write of FROZEN does nothing: freezing() says no.
+    (void)job.cgroup->request_freeze(false);
+    (void)job.cgroup->request_freeze(true);
+    job.written_ns = now_ns();
+    job.missing.note_written();
+    touch(job, VerdictSource::kRingBuffer);
+}
+
+void Operation::start_rereading()
+{
+    if (reread_ms_ == 0)
+        reread_ms_ = 1;
+}
+
+void Operation::name_v1_holders(Job &job)
+{
+    // v1 cgroups hold their own tasks; and looking costs nothing where no v1 cgroup asks for it.
+    if (!job.cgroup->announces() || !freezer_.resolver_.any_v1_request())
+        return;
+    const auto rows = snapshot();
+    if (!rows)
+        return;
+    std::set<std::string> paths;
+    size_t tasks = 0;
+    for (const fz_task_row &row : *rows) {
+        if (row.target != job.slot || !(row.bits & FZ_ROW_HELD_BY_V1))
+            continue;
+        ++tasks;
+        paths.insert(freezer_.resolver_.v1_path_of(row.task.tid));
+    }
+    if (paths.empty())
+        return;
+    job.report.held_by_v1.assign(paths.begin(), paths.end());
+    if (options_.notice)
+        options_.notice(job.report.target, std::to_string(tasks) +
+                                               (tasks == 1 ? " task is" : " tasks are") +
+                                               " still held by v1 " + *paths.begin());
 }
 
 Result<Reading> Operation::read_confirmed(Job &job)
@@ -351,8 +577,7 @@ void Operation::watch_below(Job &job)
     for (const WatchPath &path : job.cgroup->watch_paths_below())
         (void)set_->watch(path, kBelowTokens + job.slot);
     // Of single tasks nothing tells without BPF.
-    if (reread_ms_ == 0)
-        reread_ms_ = 1;
+    start_rereading();
 }
 
 void Operation::too_late(Job &job, Outcome outcome)
@@ -403,7 +628,9 @@ void Operation::drain()
         bpf->drain([&](const fz_event &event) {
             if (event.kind == FZ_EV_MOVED) {
                 for (Job &job : jobs_) {
-                    if (job.watching_below && !job.settled)
+                    job.moved_in |= (event.flags & FZ_EVF_INTO) != 0;
+                    job.missing.apply(event);
+                    if ((job.watching_below || !job.cgroup->announces()) && !job.settled)
                         touch(job, VerdictSource::kRingBuffer);
                 }
                 return;
@@ -412,22 +639,30 @@ void Operation::drain()
                 return;
             Job &job = jobs_[event.target];
             job.account.apply(event);
-            if (!job.settled && (event.kind < FZ_EV_ARRIVED || job.watching_below))
+            job.missing.apply(event);
+            if (!job.settled && (event.kind < FZ_EV_ARRIVED || job.watching_below || job.following))
                 touch(job, VerdictSource::kRingBuffer);
         });
     }
 }
 
-std::optional<std::vector<fz_task_row>> Operation::snapshot()
+bool Operation::load_snapshot()
 {
     if (!tracker())
-        return std::nullopt;
+        return false;
     if (!freezer_.snapshot_) {
         auto made = TaskSnapshot::beside(*tracker());
         if (!made)
-            return std::nullopt;
+            return false;
         freezer_.snapshot_ = std::move(*made);
     }
+    return true;
+}
+
+std::optional<std::vector<fz_task_row>> Operation::snapshot()
+{
+    if (!load_snapshot())
+        return std::nullopt;
     auto rows = freezer_.snapshot_->take();
     if (!rows)
         return std::nullopt;
@@ -464,8 +699,11 @@ void Operation::name_stragglers(Job &job)
     } else {
         out = survivors(*rows, job.slot);
     }
-    for (TaskEntry &task : out)
+    for (TaskEntry &task : out) {
         complete_from_proc(task);
+        if (task.note == TaskEntry::Note::kHeldByV1)
+            task.v1_path = freezer_.resolver_.v1_path_of(task.tid);
+    }
 }
 
 void Operation::fill_reports()
@@ -518,6 +756,10 @@ void Operation::fill_tracking(Job &job)
         report.slowest = TaskTime{counts->slowest->tid, counts->slowest->tgid,
                                   comm_of(*counts->slowest), at_ns - request_ns};
     }
+    const auto &in_place = job.account.frozen_in_place();
+    if (report.goal == Goal::kFrozen && in_place &&
+        (!report.slowest || report.slowest->after_ns < in_place->after_ns))
+        report.slowest = in_place;
 }
 
 void Operation::fill_entries()

@@ -12,6 +12,7 @@
 
 #include "user/account.h"
 #include "user/freezer.h"
+#include "user/missing_tasks.h"
 #include "user/report.h"
 #include "user/wait_set.h"
 
@@ -48,6 +49,14 @@ class Operation
         bool foreign_write = false;           // somebody else wrote a control file since begin()
         bool watching_below = false;          // the cgroup's own notifications are not enough
         std::optional<VerdictSource> touched; // by what, since the last look
+        // Where the cgroup announces nothing:
+        bool asking = false;          // we asked it to freeze, and may write that again
+        bool following = false;       // `missing` says when a reading is worth its while
+        MissingTasks missing;         // valid while following
+        std::uint64_t written_ns = 0; // the last time that we wrote the request
+        std::uint32_t lost = 0;       // Tracker::lost() at the last look
+        int frozen_again = 0;         // because the kernel let a task go
+        bool moved_in = false;        // a task was moved into a target since this was cleared
     };
 
     Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
@@ -67,6 +76,14 @@ class Operation
     // The cgroup was removed under way.
     virtual void gone(Job &job);
 
+    // Asks the cgroup to freeze or to thaw, with all that takes where the kernel announces nothing.
+    Status request(Job &job, bool freeze);
+    // Stops counting the missing tasks: from now on every event is worth a look.
+    void stop_following(Job &job);
+
+    // Says, once, which v1 freezers hold tasks of a v2 target.
+    void name_v1_holders(Job &job);
+
     // Ends a job. The time counts until `at_ns`; 0: now.
     void settle(Job &job, Outcome outcome, std::uint64_t at_ns = 0);
     void fail(Job &job, Error error, std::optional<Actor> actor = std::nullopt);
@@ -81,6 +98,8 @@ class Operation
 
     // Reads out everything that the tracker has sent.
     void drain();
+    // Makes ready what snapshot() needs. False: there is none.
+    bool load_snapshot();
     // All tasks of all targets, or nullopt without BPF.
     std::optional<std::vector<fz_task_row>> snapshot();
     // Fills tasks and cgroups of the report by counting.
@@ -98,6 +117,19 @@ class Operation
 
   private:
     Status arm(WaitSet &set);
+    void handle(const WaitSet::Wake &wake);
+    // Follows the tasks that are not frozen yet; see Cgroup::announces().
+    void follow(Job &job);
+    // False: a reading would only show what is known already, that tasks are missing.
+    bool is_worth_reading(Job &job);
+    bool follow_reading(Job &job, const Reading &reading);
+    // Writes the request to freeze once more, for tasks that only that freezes.
+    void write_again(Job &job);
+    // The kernel calls the cgroup frozen, but tasks are missing: whether it let them go.
+    bool has_released(Job &job);
+    void freeze_again(Job &job);
+    // Without an event to wait for: looks again after growing times.
+    void start_rereading();
     // inotify on the control files; see sleep_until_settled() for when.
     void watch_files(WaitSet &set);
     // From now on changes below the cgroup, and of single tasks, wake as well.
@@ -123,7 +155,8 @@ class Operation
     std::vector<std::uint32_t> touched_; // slots
     bool watching_files_ = false;
     bool told_late_ = false;
-    int reread_ms_ = 0; // where nothing wakes: the time until the next look
+    std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
+    int reread_ms_ = 0;           // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
     std::uint64_t missed_exits_before_ = 0;

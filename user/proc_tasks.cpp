@@ -21,7 +21,7 @@ std::string proc_file(std::uint32_t tid, const char *name)
     return text ? std::move(*text) : std::string();
 }
 
-// Where a task sleeps that its v2 cgroup counts as frozen. The first two are the refrigerator, of
+// Where a task sleeps that its cgroup counts as frozen. The first two are the refrigerator, of
 // which wchan shows the outer function where the inner one was inlined.
 bool is_frozen_place(std::string_view wchan)
 {
@@ -38,6 +38,16 @@ std::string sleeping_place(const TaskEntry &task)
     if (!task.wchan.empty() || task.state_letter == 'R' || task.state_letter == 'Z')
         return task.wchan;
     return std::string(innermost_function(proc_file(task.tid, "stack")));
+}
+
+// A v1 freezer freezes many a task where it sleeps: what shows is that one that otherwise sleeps in
+// state S is in D.
+bool is_held_by_v1(std::string_view wchan, char state)
+{
+    static constexpr std::array<std::string_view, 10> kPlaces{
+        "refrigerator", "__refrigerator", "hrtimer_nanosleep", "do_nanosleep",   "futex_wait_queue",
+        "do_wait",      "sigsuspend",     "do_sigtimedwait",   "do_signal_stop", "ptrace_stop"};
+    return state == 'D' && std::find(kPlaces.begin(), kPlaces.end(), wchan) != kPlaces.end();
 }
 
 } // namespace
@@ -80,10 +90,10 @@ std::optional<ProcStat> parse_proc_stat(std::string_view line)
     return stat;
 }
 
-std::optional<ProcMembership> read_proc_status(int tid)
+std::optional<ProcMembership> read_proc_status(int tid, std::uint32_t hierarchy)
 {
     const auto id = static_cast<std::uint32_t>(tid);
-    auto cgroup = parse_proc_cgroup(proc_file(id, "cgroup"));
+    auto cgroup = parse_proc_cgroup(proc_file(id, "cgroup"), hierarchy);
     if (!cgroup)
         return std::nullopt;
     const std::string status = proc_file(id, "status");
@@ -106,7 +116,7 @@ std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup)
         const auto stat = parse_proc_stat(proc_file(static_cast<std::uint32_t>(tid), "stat"));
         if (!stat)
             continue; // exited meanwhile
-        const auto member = read_proc_status(tid);
+        const auto member = read_proc_status(tid, cgroup.hierarchy_id());
         TaskEntry task;
         task.tid = static_cast<std::uint32_t>(tid);
         task.tgid = member ? static_cast<std::uint32_t>(member->tgid) : task.tid;
@@ -118,7 +128,8 @@ std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup)
             task.note = TaskEntry::Note::kZombie;
         complete_from_proc(task);
         task.wchan = sleeping_place(task);
-        task.frozen = is_frozen_place(task.wchan);
+        task.frozen = cgroup.announces() ? is_frozen_place(task.wchan)
+                                         : is_held_by_v1(task.wchan, stat->state);
         tasks.push_back(std::move(task));
     }
     return tasks;
@@ -160,7 +171,7 @@ std::vector<TaskEntry> survivors(const std::vector<fz_task_row> &rows, std::uint
             task.note = TaskEntry::Note::kZombie;
         else if (row.flags & FZ_PF_KTHREAD)
             task.note = TaskEntry::Note::kKernelThread;
-        else if (row.state & FZ_TASK_FROZEN)
+        else if (row.bits & FZ_ROW_HELD_BY_V1)
             task.note = TaskEntry::Note::kHeldByV1;
         tasks.push_back(std::move(task));
     }

@@ -34,15 +34,15 @@ std::string_view innermost_function(std::string_view stack);
 // Where a thread belongs.
 struct ProcMembership {
     int tgid = 0;
-    std::string cgroup; // v2, as /proc/TID/cgroup shows it
+    std::string cgroup; // in the hierarchy asked for, as /proc/TID/cgroup shows it
 };
 
-// nullopt when the thread is gone.
-std::optional<ProcMembership> read_proc_status(int tid);
+// nullopt when the thread is gone. `hierarchy` as Cgroup::hierarchy_id().
+std::optional<ProcMembership> read_proc_status(int tid, std::uint32_t hierarchy);
 
-// The tasks of this very cgroup, or of everything below it too, by cgroup.threads. Whether one is
-// frozen no file of /proc tells for sure; it is taken from where the task sleeps, and a task whose
-// place is hidden counts as not frozen.
+// The tasks of this very cgroup, or of everything below it too, by the cgroup's file. Whether one
+// is frozen no file of /proc tells for sure; it is taken from where the task sleeps, and a task
+// whose place is hidden counts as not frozen.
 std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup);
 std::vector<TaskEntry> tasks_from_proc(Cgroup &top);
 

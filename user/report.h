@@ -44,6 +44,7 @@ struct TaskEntry {
     // From the request to its arrival; nullopt for what froze before it, or did not.
     std::optional<std::uint64_t> after_ns;
     char state_letter = '?';
+    std::string v1_path;           // kHeldByV1: whose freezer holds it
     std::string wchan;             // where it sleeps in the kernel; empty: not told
     std::uint32_t parent_tgid = 0; // who must reap a zombie
     std::string parent_comm;
@@ -107,7 +108,8 @@ struct TargetReport {
 
     std::optional<State> state; // the kernel's, at the end; nullopt: the cgroup is gone
     std::optional<std::string> held_by_ancestor;
-    std::uint64_t tasks = 0; // in it and below
+    std::vector<std::string> held_by_v1; // v1 cgroups whose freezer holds tasks of this v2 one
+    std::uint64_t tasks = 0;             // in it and below
     std::uint64_t cgroups = 0;
     std::uint64_t elapsed_ns = 0; // from the write to the goal, or to giving up
     std::optional<TaskTime> slowest;

@@ -14,6 +14,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "user/cgroup_v1.h"
 #include "user/cgroup_v2.h"
 #include "user/files.h"
 
@@ -78,6 +79,26 @@ Result<UniqueFd> open_beneath(int dir_fd, const std::string &relative)
     return fd;
 }
 
+// A line of /proc/PID/cgroup: "6:freezer,cpu:/a/b".
+struct ProcCgroupLine {
+    std::uint32_t hierarchy;
+    std::string_view controllers;
+    std::string_view path;
+};
+
+std::optional<ProcCgroupLine> parse_proc_cgroup_line(std::string_view line)
+{
+    const size_t first = line.find(':');
+    const size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos)
+        return std::nullopt;
+    const auto number = parse_number(line.substr(0, first));
+    if (!number)
+        return std::nullopt;
+    return ProcCgroupLine{static_cast<std::uint32_t>(*number),
+                          line.substr(first + 1, second - first - 1), line.substr(second + 1)};
+}
+
 } // namespace
 
 Result<std::string> normalize_path(const std::string &text)
@@ -101,12 +122,13 @@ Result<std::string> normalize_path(const std::string &text)
     return out.empty() ? "/" : out;
 }
 
-std::optional<std::string> parse_proc_cgroup(std::string_view text)
+std::optional<std::string> parse_proc_cgroup(std::string_view text, std::uint32_t hierarchy)
 {
     for (const std::string_view line : split_lines(text)) {
-        if (!line.starts_with("0::"))
+        const auto parsed = parse_proc_cgroup_line(line);
+        if (!parsed || parsed->hierarchy != hierarchy)
             continue;
-        std::string_view path = line.substr(3);
+        std::string_view path = parsed->path;
         constexpr std::string_view kDeleted = " (deleted)";
         if (path.ends_with(kDeleted))
             path.remove_suffix(kDeleted.size());
@@ -115,18 +137,86 @@ std::optional<std::string> parse_proc_cgroup(std::string_view text)
     return std::nullopt;
 }
 
+std::optional<std::uint32_t> parse_v1_hierarchy(std::string_view text, std::string_view controller)
+{
+    for (const std::string_view line : split_lines(text)) {
+        const auto parsed = parse_proc_cgroup_line(line);
+        if (!parsed || parsed->hierarchy == 0)
+            continue;
+        std::string_view names = parsed->controllers;
+        while (!names.empty()) {
+            const size_t comma = names.find(',');
+            if (names.substr(0, comma) == controller)
+                return parsed->hierarchy;
+            if (comma == std::string_view::npos)
+                break;
+            names.remove_prefix(comma + 1);
+        }
+    }
+    return std::nullopt;
+}
+
+Resolver::Resolver(std::vector<CgroupMount> all) : all_mounts_(std::move(all))
+{
+    if (const CgroupMount *const mount = find_mount(all_mounts_, Hierarchy::kV2))
+        v2_ = *mount;
+    if (const CgroupMount *const mount = find_mount(all_mounts_, Hierarchy::kV1Freezer)) {
+        const auto text = read_file_at(AT_FDCWD, "/proc/self/cgroup");
+        const auto number = text ? parse_v1_hierarchy(*text, "freezer") : std::nullopt;
+        if (number) {
+            v1_ = *mount;
+            v1_hierarchy_ = *number;
+        }
+    }
+}
+
 Result<Resolver> Resolver::open()
 {
     auto mounts = read_cgroup_mounts();
     if (!mounts)
         return std::move(mounts).error();
-    const CgroupMount *mount = find_mount(*mounts, Hierarchy::kV2);
-    if (!mount)
+    Resolver resolver(std::move(*mounts));
+    if (!resolver.v2_ && !resolver.v1_)
         return Error{ErrorKind::kUnsupported, 0,
-                     "no cgroup2 file system is mounted: run 'mount -t cgroup2 none "
+                     "neither cgroup2 nor the v1 freezer is mounted: run 'mount -t cgroup2 none "
                      "/sys/fs/cgroup' (or /sys/fs/cgroup/unified beside v1 hierarchies)"};
-    CgroupMount chosen = *mount;
-    return Resolver(std::move(chosen), std::move(*mounts));
+    return resolver;
+}
+
+Result<const CgroupMount *> Resolver::mount_for(HierarchyChoice choice) const
+{
+    if (choice != HierarchyChoice::kV1 && v2_)
+        return &*v2_;
+    if (choice != HierarchyChoice::kV2 && v1_)
+        return &*v1_;
+    if (choice == HierarchyChoice::kV1)
+        return Error{ErrorKind::kUnsupported, 0,
+                     "no v1 freezer is mounted: run 'mkdir /sys/fs/cgroup/freezer; mount -t cgroup "
+                     "-o freezer none /sys/fs/cgroup/freezer', or use v2"};
+    return Error{ErrorKind::kUnsupported, 0,
+                 "no cgroup2 file system is mounted: run 'mount -t cgroup2 none "
+                 "/sys/fs/cgroup/unified', or use v1"};
+}
+
+const CgroupMount *Resolver::mount_of(const Cgroup &cgroup) const
+{
+    const auto &mount = cgroup.hierarchy_id() == 0 ? v2_ : v1_;
+    return mount ? &*mount : nullptr;
+}
+
+// Why a directory of this mount is no target.
+Error Resolver::not_usable(const CgroupMount &mount) const
+{
+    if (mount.hierarchy == Hierarchy::kV1Other)
+        return no_such("the v1 hierarchy at " + mount.mount_point +
+                       " has no freezer: name a cgroup below " +
+                       (v1_   ? v1_->mount_point + " (v1)" + (v2_ ? " or " : "")
+                        : v2_ ? ""
+                              : "a mounted freezer") +
+                       (v2_ ? v2_->mount_point + " (v2)" : ""));
+    const bool v2 = mount.hierarchy == Hierarchy::kV2;
+    return no_such(mount.mount_point + " is of " + (v2 ? "v2" : "v1") + ", and a " +
+                   (v2 ? "v1" : "v2") + " cgroup is asked for");
 }
 
 Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
@@ -146,10 +236,16 @@ Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
         case ELOOP:
         case EXDEV:
             return no_such("not a cgroup: " + mount.mount_point + path +
-                           " leads out of the cgroup2 mount");
+                           " leads out of the cgroup mount");
         default:
             return std::move(fd).error();
         }
+    }
+    if (mount.hierarchy == Hierarchy::kV1Freezer) {
+        auto cgroup = CgroupV1::open(std::move(*fd), path, level_of(mount, path), v1_hierarchy_);
+        if (!cgroup)
+            return std::move(cgroup).error();
+        return std::unique_ptr<Cgroup>(std::move(*cgroup));
     }
     auto cgroup = CgroupV2::open(std::move(*fd), path, level_of(mount, path));
     if (!cgroup)
@@ -157,24 +253,40 @@ Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
     return std::unique_ptr<Cgroup>(std::move(*cgroup));
 }
 
-Result<std::unique_ptr<Cgroup>> Resolver::by_path(const std::string &text) const
+Result<std::unique_ptr<Cgroup>> Resolver::by_path(const std::string &text,
+                                                  HierarchyChoice choice) const
 {
     auto normal = normalize_path(text);
     if (!normal)
         return std::move(normal).error();
+    const auto open_in = [&](const CgroupMount &mount,
+                             const std::string &path) -> Result<std::unique_ptr<Cgroup>> {
+        const bool wanted =
+            (mount.hierarchy == Hierarchy::kV2 && choice != HierarchyChoice::kV1) ||
+            (mount.hierarchy == Hierarchy::kV1Freezer && v1_ && choice != HierarchyChoice::kV2);
+        if (!wanted)
+            return not_usable(mount);
+        return open_below(mount, *path_below(mount.mount_point, path));
+    };
 
     const bool absolute = text.front() == '/';
     if (absolute) {
         // "/sys/fs/cgroup/unified/a" is meant as it stands, even should "/sys" exist in the mount.
-        const CgroupMount *mount = mount_holding(all_mounts_, *normal);
-        if (mount && mount->hierarchy == Hierarchy::kV2)
-            return open_below(*mount, *path_below(mount->mount_point, *normal));
-        if (mount)
-            return no_such("a cgroup v1 directory; name a cgroup below " + mount_.mount_point);
+        if (const CgroupMount *const mount = mount_holding(all_mounts_, *normal))
+            return open_in(*mount, *normal);
     }
 
-    auto below = open_below(mount_, *normal);
-    if (below || !absolute || below.error().sys_errno != ENOENT)
+    auto mount = mount_for(choice);
+    if (!mount)
+        return std::move(mount).error();
+    auto below = open_below(**mount, *normal);
+    if (below || below.error().sys_errno != ENOENT)
+        return below;
+    if (choice == HierarchyChoice::kAny && is_hybrid()) {
+        if (auto in_v1 = open_below(*v1_, *normal))
+            return in_v1;
+    }
+    if (!absolute)
         return below;
 
     // Not below the mount; a path of the file system that leads to a cgroup will do as well.
@@ -182,20 +294,33 @@ Result<std::unique_ptr<Cgroup>> Resolver::by_path(const std::string &text) const
     };
     if (::statfs(normal->c_str(), &fs) != 0)
         return below;
-    if (fs.f_type == CGROUP_SUPER_MAGIC)
-        return no_such("a cgroup v1 directory; name a cgroup below " + mount_.mount_point);
-    if (fs.f_type != CGROUP2_SUPER_MAGIC)
-        return no_such("not a cgroup: " + *normal + " lies outside the cgroup2 mount " +
-                       mount_.mount_point);
+    if (fs.f_type != CGROUP2_SUPER_MAGIC && fs.f_type != CGROUP_SUPER_MAGIC)
+        return no_such("not a cgroup: " + *normal + " lies outside the cgroup mount " +
+                       (*mount)->mount_point);
     const std::unique_ptr<char, decltype(&::free)> real(::realpath(normal->c_str(), nullptr),
                                                         &::free);
-    const CgroupMount *mount = real ? mount_holding(all_mounts_, real.get()) : nullptr;
-    if (!mount)
+    const CgroupMount *const holding = real ? mount_holding(all_mounts_, real.get()) : nullptr;
+    if (!holding)
         return below;
-    return open_below(*mount, *path_below(mount->mount_point, real.get()));
+    return open_in(*holding, real.get());
 }
 
-Result<std::unique_ptr<Cgroup>> Resolver::by_pid(int pid) const
+Result<std::unique_ptr<Cgroup>> Resolver::by_pid(int pid, HierarchyChoice choice) const
+{
+    auto mount = mount_for(choice);
+    if (!mount)
+        return std::move(mount).error();
+    auto found = by_pid_in(**mount, pid);
+    if (choice != HierarchyChoice::kAny || !is_hybrid())
+        return found;
+    // Every process has a v2 cgroup, on a hybrid host often the root.
+    if (found && (*found)->path() != "/")
+        return found;
+    auto in_v1 = by_pid_in(*v1_, pid);
+    return in_v1 && (*in_v1)->path() != "/" ? std::move(in_v1) : std::move(found);
+}
+
+Result<std::unique_ptr<Cgroup>> Resolver::by_pid_in(const CgroupMount &mount, int pid) const
 {
     const std::string name = "/proc/" + std::to_string(pid) + "/cgroup";
     auto text = read_file_at(AT_FDCWD, name);
@@ -204,39 +329,78 @@ Result<std::unique_ptr<Cgroup>> Resolver::by_pid(int pid) const
             return no_such("no process has the id " + std::to_string(pid));
         return std::move(text).error();
     }
-    auto path = parse_proc_cgroup(*text);
+    const bool v2 = mount.hierarchy == Hierarchy::kV2;
+    auto path = parse_proc_cgroup(*text, v2 ? 0 : v1_hierarchy_);
     if (!path)
-        return no_such("process " + std::to_string(pid) + " is in no v2 cgroup");
+        return no_such("process " + std::to_string(pid) + " is in no " +
+                       (v2 ? "v2" : "v1 freezer") + " cgroup");
     // Relative to the reader's cgroup namespace; one outside it begins with "/..".
     if (path->starts_with("/.."))
         return no_such("process " + std::to_string(pid) +
                        " is in a cgroup outside this cgroup namespace (" + *path + ")");
-    if (mount_.root != "/") {
-        const auto below = path_below(mount_.root, *path);
+    if (mount.root != "/") {
+        const auto below = path_below(mount.root, *path);
         if (!below)
             return no_such("the cgroup of process " + std::to_string(pid) + ", " + *path +
-                           ", is not below what is mounted at " + mount_.mount_point);
-        return open_below(mount_, *below);
+                           ", is not below what is mounted at " + mount.mount_point);
+        return open_below(mount, *below);
     }
-    return open_below(mount_, *path);
+    return open_below(mount, *path);
 }
 
-Result<std::unique_ptr<Cgroup>> Resolver::root() const
+Result<std::vector<std::unique_ptr<Cgroup>>> Resolver::roots() const
 {
-    return open_below(mount_, "/");
+    std::vector<std::unique_ptr<Cgroup>> roots;
+    for (const auto &mount : {v2_, v1_}) {
+        if (!mount)
+            continue;
+        auto root = open_below(*mount, "/");
+        if (!root)
+            return std::move(root).error();
+        roots.push_back(std::move(*root));
+    }
+    return roots;
+}
+
+bool Resolver::any_v1_request() const
+{
+    if (!v1_)
+        return false;
+    auto root = open_below(*v1_, "/");
+    if (!root)
+        return false;
+    std::vector<std::unique_ptr<Cgroup>> storage;
+    auto all = walk(**root, storage);
+    if (!all)
+        return false;
+    return std::any_of(all->begin(), all->end(), [](Cgroup *cgroup) {
+        const auto asks = cgroup->self_freezing();
+        return asks && *asks;
+    });
+}
+
+std::string Resolver::v1_path_of(std::uint32_t tid) const
+{
+    const auto text = read_file_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/cgroup");
+    if (!text || !v1_)
+        return "";
+    return parse_proc_cgroup(*text, v1_hierarchy_).value_or("");
 }
 
 Status Resolver::check_harmless(const Cgroup &cgroup) const
 {
-    if (cgroup.path() == "/" && mount_.root == "/")
+    const CgroupMount *const mount = mount_of(cgroup);
+    if (!mount)
+        return {};
+    if (cgroup.path() == "/" && mount->root == "/")
         return Error{ErrorKind::kRefused, 0,
                      "the root cgroup cannot be frozen or killed: name one below it"};
 
     // By id, not by name: the same cgroup has other paths in other mounts and namespaces.
-    auto own = by_pid(::getpid());
+    auto own = by_pid_in(*mount, ::getpid());
     if (!own)
         return {}; // outside the mount, so nothing in the mount holds it
-    auto fd = open_at(AT_FDCWD, mount_.mount_point + (*own)->path(), O_PATH | O_DIRECTORY);
+    auto fd = open_at(AT_FDCWD, mount->mount_point + (*own)->path(), O_PATH | O_DIRECTORY);
     std::string path = (*own)->path();
     while (fd) {
         struct stat st {

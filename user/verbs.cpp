@@ -49,7 +49,7 @@ class FreezeOperation final : public Operation
             settle(job, Outcome::kReached);
             return;
         }
-        if (auto written = job.cgroup->request_freeze(true); !written) {
+        if (auto written = request(job, true); !written) {
             fail_or_gone(job, written.error());
             return;
         }
@@ -99,8 +99,8 @@ class FreezeOperation final : public Operation
         if (!job.report.requested || job.before.self_freezing || job.foreign_write ||
             job.account.foreign_freeze())
             return;
-        auto reading = job.cgroup->read();
-        if (!reading || !reading->self_freezing)
+        const auto asks = job.cgroup->self_freezing();
+        if (!asks || !*asks)
             return;
         if (auto written = job.cgroup->request_freeze(false); written)
             job.report.rolled_back = true;
@@ -140,7 +140,7 @@ class ThawOperation final : public Operation
             job.report.already = !job.before.frozen;
             return; // an ancestor may hold it: judge() says so
         }
-        if (auto written = job.cgroup->request_freeze(false); !written) {
+        if (auto written = request(job, false); !written) {
             fail_or_gone(job, written.error());
             return;
         }
@@ -165,6 +165,7 @@ class ThawOperation final : public Operation
                                 **ancestor + ": thaw that"});
         } else if (!reading.frozen) {
             settle(job, Outcome::kReached);
+            name_v1_holders(job);
         } else {
             // The kernel clears `frozen` within the write, so one that is not in sight holds it.
             job.report.already = false;
@@ -244,17 +245,26 @@ class WaitOperation final : public Operation
 };
 
 // Kills until the cgroup is empty: with one request where the kernel has it, else by freezing it
-// (so that nothing forks), signalling every task, and looking again whenever something changes.
+// (so that nothing forks), signalling every process, thawing it where that must be for a signal to
+// take effect, and looking again whenever something changes.
 class KillOperation final : public Operation
 {
   public:
     KillOperation(Freezer &freezer, std::span<Target> targets, const KillOptions &options)
         : Operation(freezer, targets, Verb::kKill, Goal::kEmpty, options), options_(options),
-          by_signals_(targets.size())
+          sweeps_(targets.size())
     {
     }
 
   private:
+    // A kill by signals. The requests that are taken back so that the signals take effect are
+    // remembered, and made again once the cgroups are empty.
+    struct Sweep {
+        enum class Stage { kNone, kFreezing, kDying } stage = Stage::kNone;
+        std::vector<std::unique_ptr<Cgroup>> storage;
+        std::vector<Cgroup *> frozen_before; // below the target, and itself
+    };
+
     [[nodiscard]] std::uint32_t wake_mask() const override
     {
         return FZ_WAKE_EMPTY | FZ_WAKE_POPULATED | FZ_WAKE_FROZEN | FZ_WAKE_REMOVED;
@@ -269,10 +279,8 @@ class KillOperation final : public Operation
         }
         count_members(job.report, *job.cgroup);
         auto killed = job.cgroup->kill();
-        if (!killed && killed.error().kind == ErrorKind::kUnsupported) {
-            by_signals_[job.slot] = true;
-            killed = job.cgroup->request_freeze(true);
-        }
+        if (!killed && killed.error().kind == ErrorKind::kUnsupported)
+            killed = start_sweep(job);
         if (!killed) {
             fail_or_gone(job, killed.error());
             return;
@@ -280,17 +288,73 @@ class KillOperation final : public Operation
         job.report.requested = true;
     }
 
+    Status start_sweep(Job &job)
+    {
+        sweeps_[job.slot].stage = Sweep::Stage::kFreezing;
+        job.moved_in = false;
+        auto asked = request(job, true);
+        // What cannot be frozen may well die, and then the rest can be.
+        if (asked && job.cgroup->signals_wait_for_thaw())
+            signal(*job.cgroup, &Cgroup::own_tasks);
+        return asked;
+    }
+
     void judge(Job &job, const Reading &reading) override
     {
-        if (!reading.populated)
+        Sweep &sweep = sweeps_[job.slot];
+        if (!reading.populated) {
             done(job, job.account.empty_ns());
-        else if (by_signals_[job.slot])
-            signal(*job.cgroup, &Cgroup::own_tasks);
-        else
+        } else if (sweep.stage == Sweep::Stage::kNone) {
             // cgroup.kill signals each process's first thread alone, which passes it on to the
             // others, but not when it has ended before (__cgroup_kill() in kernel/cgroup/cgroup.c;
             // complete_signal() in kernel/signal.c; seen on 6.18).
             signal(*job.cgroup, &Cgroup::headless_processes);
+        } else if (!job.cgroup->signals_wait_for_thaw()) {
+            signal(*job.cgroup,
+                   &Cgroup::own_tasks); // takes effect at once, and the freeze can stay
+        } else if (sweep.stage == Sweep::Stage::kFreezing) {
+            if (!reading.frozen)
+                return;
+            signal(*job.cgroup, &Cgroup::own_tasks);
+            let_die(job);
+        } else if (job.moved_in) {
+            if (auto again = start_sweep(job); !again)
+                fail_or_gone(job, again.error());
+        }
+    }
+
+    // Every task has its signal: thaws whatever keeps it from taking effect.
+    void let_die(Job &job)
+    {
+        Sweep &sweep = sweeps_[job.slot];
+        sweep.stage = Sweep::Stage::kDying;
+        thaw_tree(job);
+        auto ancestor = job.cgroup->freezing_ancestor();
+        if (ancestor && *ancestor)
+            fail(job, Error{ErrorKind::kSystem, 0,
+                            "every task has its SIGKILL, but is held by the frozen ancestor " +
+                                **ancestor + ": they die when that is thawed"});
+    }
+
+    void thaw_tree(Job &job)
+    {
+        Sweep &sweep = sweeps_[job.slot];
+        std::vector<std::unique_ptr<Cgroup>> storage;
+        if (auto all = walk(*job.cgroup, storage)) {
+            for (Cgroup *const cgroup : *all) {
+                if (cgroup == job.cgroup)
+                    continue;
+                const auto asks = cgroup->self_freezing();
+                if (!asks || !*asks)
+                    continue;
+                (void)cgroup->request_freeze(false);
+                sweep.frozen_before.push_back(cgroup);
+            }
+        }
+        std::move(storage.begin(), storage.end(), std::back_inserter(sweep.storage));
+        if (auto thawed = request(job, false);
+            !thawed && thawed.error().kind != ErrorKind::kNoSuchCgroup)
+            job.report.warnings.push_back("could not be thawed again: " + thawed.error().message);
     }
 
     void gone(Job &job) override
@@ -301,13 +365,14 @@ class KillOperation final : public Operation
 
     void too_late(Job &job, Outcome outcome) override
     {
-        unfreeze(job);
+        sweeps_[job.slot].frozen_before.clear(); // frozen again, the rest could never die
+        leave_as_found(job, true);
         settle(job, outcome);
     }
 
     void done(Job &job, std::uint64_t at_ns)
     {
-        unfreeze(job);
+        leave_as_found(job, false);
         if (options_.remove) {
             auto removed = remove_tree(*job.cgroup);
             if (!removed && removed.error().sys_errno == EBUSY)
@@ -321,17 +386,28 @@ class KillOperation final : public Operation
         settle(job, Outcome::kReached, at_ns);
     }
 
-    // Leaves the request as it was found: the freeze was only a means.
-    void unfreeze(Job &job)
+    // The freeze was only a means, and so was the thaw.
+    void leave_as_found(Job &job, bool late)
     {
-        if (!by_signals_[job.slot] || job.before.self_freezing)
+        Sweep &sweep = sweeps_[job.slot];
+        if (sweep.stage == Sweep::Stage::kNone)
             return;
-        if (auto thawed = job.cgroup->request_freeze(false);
-            !thawed && thawed.error().kind != ErrorKind::kNoSuchCgroup)
-            job.report.warnings.push_back("could not be thawed again: " + thawed.error().message);
+        if (!job.before.self_freezing) {
+            if (auto thawed = request(job, false);
+                !thawed && thawed.error().kind != ErrorKind::kNoSuchCgroup)
+                job.report.warnings.push_back("could not be thawed again: " +
+                                              thawed.error().message);
+        } else if (sweep.stage == Sweep::Stage::kDying && !late) {
+            sweep.frozen_before.push_back(job.cgroup);
+        }
+        for (Cgroup *const cgroup : std::exchange(sweep.frozen_before, {})) {
+            if (auto frozen = cgroup->request_freeze(true);
+                !frozen && frozen.error().kind != ErrorKind::kNoSuchCgroup)
+                job.report.warnings.push_back("could not be frozen again: " +
+                                              frozen.error().message);
+        }
     }
 
-    // SIGKILL takes effect on a v2-frozen task at once (kernel/signal.c), so the freeze can stay.
     static void signal(Cgroup &top, Result<std::vector<int>> (Cgroup::*victims)())
     {
         std::vector<std::unique_ptr<Cgroup>> storage;
@@ -343,21 +419,21 @@ class KillOperation final : public Operation
             if (!tids)
                 continue;
             for (const int tid : *tids)
-                kill_process_of(tid, cgroup->path());
+                kill_process_of(tid, *cgroup);
         }
     }
 
     // Kills the process of a thread, surely the one that is meant: the descriptor holds a process,
     // and only then is the thread seen to be in it and in the cgroup, so no reused id is hit.
-    static void kill_process_of(int tid, const std::string &cgroup_path)
+    static void kill_process_of(int tid, const Cgroup &cgroup)
     {
-        const auto status = read_proc_status(tid);
+        const auto status = read_proc_status(tid, cgroup.hierarchy_id());
         if (!status)
             return;
         const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, status->tgid, 0)));
-        const auto again = read_proc_status(tid);
+        const auto again = read_proc_status(tid, cgroup.hierarchy_id());
         if (!process || !again || again->tgid != status->tgid ||
-            !again->cgroup.ends_with(cgroup_path))
+            !again->cgroup.ends_with(cgroup.path()))
             return;
         (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
     }
@@ -378,7 +454,7 @@ class KillOperation final : public Operation
     }
 
     const KillOptions &options_;
-    std::vector<bool> by_signals_; // by slot
+    std::vector<Sweep> sweeps_; // by slot
 };
 
 } // namespace

@@ -236,6 +236,7 @@ struct Explainer::Impl {
 
     // Of one explanation.
     std::optional<StackSnapshot> snapshot;
+    bool sees_silent = false; // of `snapshot`
     StackStore store;
     CachedClassifier classifier;
     std::unordered_map<std::uint32_t, Tally> tallies; // by tid
@@ -254,16 +255,18 @@ struct Explainer::Impl {
     }
 
     // Kept for the next explanation: loading it is most of the work where little is to be seen.
-    Status open_snapshot()
+    // `silent` as for StackSnapshot::open().
+    Status open_snapshot(bool silent = false)
     {
         if (!use_bpf)
             return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
-        if (snapshot)
+        if (snapshot && (sees_silent || !silent))
             return {};
-        auto opened = StackSnapshot::open();
+        auto opened = StackSnapshot::open(silent);
         if (!opened)
             return std::move(opened).error();
         snapshot = std::move(*opened);
+        sees_silent = silent;
         return {};
     }
 
@@ -631,7 +634,7 @@ Result<WhyReport> Explainer::explain(Cgroup &top, WhyReport::Purpose purpose)
     for (const Cgroup *const cgroup : *all)
         paths[cgroup->id()] = cgroup->path();
 
-    Status ready = impl.open_snapshot();
+    Status ready = impl.open_snapshot(!top.announces());
     if (ready) {
         ready = impl.snapshot->watch(top);
         if (!ready)

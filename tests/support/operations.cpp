@@ -103,6 +103,12 @@ void OperationsTest::open(const freezer::Config &config, std::optional<freezer::
     ASSERT_EQ(static_cast<bool>(loaded), use_bpf_) << loaded.error().message;
 }
 
+void OperationsTest::open_anew()
+{
+    shared() = {};
+    OperationsTest::SetUp();
+}
+
 void OperationsTest::open_with_ring(std::uint32_t ring_bytes)
 {
     freezer::Config config;

@@ -35,6 +35,8 @@ class OperationsTest : public ::testing::Test
     explicit OperationsTest(bool use_bpf = true) : use_bpf_(use_bpf) {}
     void SetUp() override;
     void TearDown() override;
+    // Opens the shared library again, for what has been mounted meanwhile.
+    void open_anew();
     // Opens a library of its own with another ring buffer.
     void open_with_ring(std::uint32_t ring_bytes);
     [[nodiscard]] freezer::Freezer &freezer() { return *freezer_; }

@@ -131,6 +131,10 @@ TEST(ProcCgroup, the_line_of_hierarchy_0)
     EXPECT_EQ(freezer::parse_proc_cgroup("0::/../outside\n"), "/../outside");
     EXPECT_EQ(freezer::parse_proc_cgroup("0::/colon:0::/x\n"), "/colon:0::/x");
     EXPECT_FALSE(freezer::parse_proc_cgroup("12:freezer:/v1\n10::/ten\n"));
+    EXPECT_EQ(freezer::parse_proc_cgroup("12:freezer:/v1\n0::/a\n", 12), "/v1");
+    EXPECT_FALSE(freezer::parse_proc_cgroup("12:freezer:/v1\n0::/a\n", 1));
+    EXPECT_EQ(freezer::parse_v1_hierarchy("3:cpu,freezer:/\n12:net:/\n0::/\n", "freezer"), 3U);
+    EXPECT_FALSE(freezer::parse_v1_hierarchy("3:xfreezer:/\n0::/freezer\n", "freezer"));
     EXPECT_FALSE(freezer::parse_proc_cgroup(""));
 }
 

@@ -50,10 +50,18 @@ void add_verbs(Cli &cli)
     add_doctor_verb(cli);
 }
 
+void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)
+{
+    add_choice(verb, "--hierarchy", targets.hierarchy,
+               {{"v1", freezer::HierarchyChoice::kV1}, {"v2", freezer::HierarchyChoice::kV2}},
+               "Where to look (default: v2, or v1 where v2 cannot do it)");
+}
+
 void add_target_options(CLI::App &verb, TargetArguments &targets, bool required)
 {
-    verb.add_option("CGROUP", targets.cgroups,
-                    "Path below the cgroup2 mount (/a/b or a/b), or absolute path");
+    verb.add_option(
+        "CGROUP", targets.cgroups,
+        "Path below the mount of cgroup2, or of the v1 freezer (/a/b or a/b); or absolute path");
     verb.add_option("--pid", targets.pids, "The cgroup of this process")
         ->check(CLI::PositiveNumber)
         ->type_name("PID");
@@ -93,7 +101,7 @@ bool Session::open(const freezer::Config &config)
 
 bool Session::find_targets(const TargetArguments &arguments, bool harmful)
 {
-    std::set<std::uint64_t> ids;
+    std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
     const auto take = [&](const std::string &name,
                           freezer::Result<std::unique_ptr<freezer::Cgroup>> found) {
         if (!found) {
@@ -106,13 +114,20 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
                 return;
             }
         }
-        if (ids.insert((*found)->id()).second)
+        if (ids.emplace((*found)->hierarchy_id(), (*found)->id()).second)
             targets_.push_back(freezer::Target{name, std::move(*found)});
     };
     for (const std::string &text : arguments.cgroups)
-        take(text, freezer_->resolver().by_path(text));
-    for (const int pid : arguments.pids)
-        take("--pid " + std::to_string(pid), freezer_->resolver().by_pid(pid));
+        take(text, freezer_->resolver().by_path(text, arguments.hierarchy));
+    for (const int pid : arguments.pids) {
+        const std::string name = "--pid " + std::to_string(pid);
+        auto found = freezer_->resolver().by_pid(pid, arguments.hierarchy);
+        if (found && arguments.hierarchy == freezer::HierarchyChoice::kAny &&
+            freezer_->resolver().is_hybrid())
+            complain(name + ": its " + (*found)->hierarchy_name() + " cgroup " +
+                     printable((*found)->path()) + "\n");
+        take(name, std::move(found));
+    }
     return code_ == kReached;
 }
 

@@ -71,9 +71,12 @@ void add_top_verb(Cli &cli);
 struct TargetArguments {
     std::vector<std::string> cgroups;
     std::vector<int> pids;
+    freezer::HierarchyChoice hierarchy = freezer::HierarchyChoice::kAny;
 
     [[nodiscard]] bool empty() const { return cgroups.empty() && pids.empty(); }
 };
+// For verbs that serve both hierarchies.
+void add_hierarchy_option(CLI::App &verb, TargetArguments &targets);
 void add_target_options(CLI::App &verb, TargetArguments &targets, bool required);
 
 struct CommonArguments {

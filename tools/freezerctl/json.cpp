@@ -179,6 +179,7 @@ std::string to_json(const freezer::TargetReport &report,
     object["removed"] = report.removed;
     object["state"] = report.state ? Json(to_string(*report.state)) : Json(nullptr);
     object["held_by_ancestor"] = or_null(report.held_by_ancestor);
+    object["held_by_v1"] = report.held_by_v1;
     object["tasks"] = report.tasks;
     object["cgroups"] = report.cgroups;
     if (report.goal == freezer::Goal::kFrozen) {
@@ -221,6 +222,7 @@ std::string to_json(const freezer::CgroupStatus &status)
                 {"populated", status.populated},
                 {"tasks", status.tasks},
                 {"frozen", or_null(status.frozen_tasks)},
+                {"held_by_v1", status.held_by_v1},
                 {"since_ns", or_null(status.since_ns)},
                 {"total_frozen_ns", or_null(status.total_ns)}};
     if (status.entries)

@@ -3,6 +3,7 @@
 // freeze, thaw, kill and wait.
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -40,8 +41,11 @@ struct OperationArguments {
 // False, and said, when --require-bpf asks for what is not there.
 bool check_tracking(Session &session, const OperationArguments &args)
 {
+    const auto &targets = session.targets();
+    const bool silent = std::any_of(targets.begin(), targets.end(),
+                                    [](const auto &target) { return !target.cgroup->announces(); });
     const auto loaded =
-        session.freezer().load_tracker(static_cast<std::uint32_t>(session.targets().size()));
+        session.freezer().load_tracker(static_cast<std::uint32_t>(targets.size()), silent);
     if (loaded)
         return true;
     if (args.require_bpf) {
@@ -71,6 +75,9 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
             if (hopeless || ::isatty(STDERR_FILENO) == 1)
                 complain(printable(target) +
                          ": waiting: " + describe(report, terminal_width(STDERR_FILENO)));
+        };
+        options.notice = [](const std::string &target, const std::string &message) {
+            complain(printable(target) + ": " + printable(message) + "\n");
         };
         return options;
     };
@@ -150,6 +157,7 @@ void add_operation_verbs(Cli &cli)
             to_string(verb), description,
             [verb](const OperationArguments &args) { return operate(verb, args); });
         add_target_options(*added.first, added.second.targets, true);
+        add_hierarchy_option(*added.first, added.second.targets);
         add_common_options(*added.first, added.second.common);
         add_waiting_options(*added.first, added.second, timeout);
         return added;

@@ -83,6 +83,7 @@ void add_status_verb(Cli &cli)
     auto [status, args] = cli.add_verb<StatusArguments>(
         "status", "Show states; without CGROUP: every frozen or freezing cgroup", show_status);
     add_target_options(*status, args.targets, false);
+    add_hierarchy_option(*status, args.targets);
     add_common_options(*status, args.common);
     status->add_flag("--tasks", args.tasks, "A row for each task");
     add_choice<std::string>(

@@ -156,7 +156,8 @@ std::string straggler_table(const std::vector<TaskEntry> &tasks)
         else if (task.note == TaskEntry::Note::kKernelThread)
             where = "a kernel thread: it never freezes";
         else if (task.note == TaskEntry::Note::kHeldByV1)
-            where = "held by a v1 freezer: thaw that first";
+            where = task.v1_path.empty() ? "held by a v1 freezer: thaw that first"
+                                         : "held by v1 " + printable(task.v1_path) + ": thaw that";
         rows.push_back({std::to_string(task.tid), printable(task.comm),
                         "(tgid " + std::to_string(task.tgid) + ")",
                         std::string(1, task.state_letter), where});
@@ -309,7 +310,11 @@ std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::
         else if (status.state != freezer::State::kThawed && status.total_ns)
             since = format_duration(*status.total_ns) + " in all";
         return std::vector<std::string>{
-            printable(status.path), to_string(status.state),
+            printable(status.path),
+            to_string(status.state) +
+                (status.held_by_v1.empty()
+                     ? std::string()
+                     : ", held by v1 " + printable(status.held_by_v1.front())),
             (status.frozen_tasks ? std::to_string(*status.frozen_tasks) : "?") + "/" +
                 std::to_string(status.tasks),
             since};

@@ -184,6 +184,7 @@ std::string describe_start(const std::vector<freezer::Target> &targets)
 void add_trace_options(CLI::App &verb, TraceArguments &args)
 {
     add_target_options(verb, args.targets, false);
+    args.targets.hierarchy = freezer::HierarchyChoice::kV2; // v1 has no such tracepoints
     verb.add_option("--events", args.events,
                     "Only these, by comma: requests, tasks, cgroups, signals, life, or single ones "
                     "(default: all; without CGROUP signals and life only of freezing tasks)")

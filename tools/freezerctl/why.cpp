@@ -67,6 +67,7 @@ void add_why_verb(Cli &cli)
         "why", "Say which tasks hold a freeze or a kill up, what they wait for, and who can help",
         explain);
     add_target_options(*why, args.targets, true);
+    add_hierarchy_option(*why, args.targets);
     why->get_option("--pid")->description("This task alone, whatever it does");
     add_common_options(*why, args.common);
     add_choice(*why, "--for", args.purpose,

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/cgroup_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "user/files.h"
+
+namespace freezer
+{
+namespace
+{
+
+std::string child_path(const std::string &parent, const std::string &name)
+{
+    return (parent == "/" ? parent : parent + "/") + name;
+}
+
+std::string parent_path(const std::string &path)
+{
+    const size_t slash = path.rfind('/');
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+} // namespace
+
+Result<CgroupDirectory::Place> CgroupDirectory::place_at(UniqueFd directory, std::string path,
+                                                         std::optional<std::uint32_t> level)
+{
+    struct stat st {
+    };
+    if (::fstat(directory.get(), &st) != 0)
+        return Error::from_errno(errno, "stat");
+    return Place{std::move(directory), std::move(path), st.st_ino, level};
+}
+
+std::string CgroupDirectory::proc_path() const
+{
+    return "/proc/self/fd/" + std::to_string(directory_.get());
+}
+
+Result<bool> CgroupDirectory::may_have_children() const
+{
+    struct stat st {
+    };
+    if (::fstat(directory_.get(), &st) != 0)
+        return Error::from_errno(errno, "stat " + path_);
+    return st.st_nlink > 2;
+}
+
+Status CgroupDirectory::remove()
+{
+    auto parent = open_at(directory_.get(), "..", O_PATH | O_DIRECTORY);
+    if (!parent)
+        return std::move(parent).error();
+    const std::string name = path_.substr(path_.rfind('/') + 1);
+    // Only if the name still means this cgroup.
+    struct stat st {
+    };
+    if (::fstatat(parent->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return Error::from_errno(errno, "stat " + name);
+    if (st.st_ino != id_)
+        return Error::from_errno(ENOENT, "remove");
+    if (::unlinkat(parent->get(), name.c_str(), AT_REMOVEDIR) != 0)
+        return Error::from_errno(errno, "remove");
+    return {};
+}
+
+Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
+{
+    std::string path = path_;
+    UniqueFd above;
+    int here = directory_.get();
+    while (path != "/") {
+        auto next = open_at(here, "..", O_PATH | O_DIRECTORY);
+        if (!next)
+            return std::move(next).error();
+        above = std::move(*next);
+        here = above.get();
+        path = parent_path(path);
+        auto freeze = read_file_at(here, own_request_file());
+        if (!freeze) {
+            // The hierarchy's root has no such file; nor may every ancestor be readable.
+            if (freeze.error().sys_errno == ENOENT || freeze.error().kind == ErrorKind::kPermission)
+                continue;
+            return std::move(freeze).error();
+        }
+        if (parse_number(*freeze).value_or(0) != 0)
+            return std::optional(path);
+    }
+    return std::optional<std::string>();
+}
+
+Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
+{
+    auto names = list_directories_at(directory_.get());
+    if (!names)
+        return std::move(names).error();
+    const auto level = level_ ? std::optional(*level_ + 1) : std::nullopt;
+    std::vector<std::unique_ptr<Cgroup>> children;
+    for (const std::string &name : *names) {
+        auto fd = open_at(directory_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (!fd) {
+            if (fd.error().kind == ErrorKind::kNoSuchCgroup)
+                continue;
+            return std::move(fd).error();
+        }
+        auto child = open_child(std::move(*fd), child_path(path_, name), level);
+        if (!child)
+            return std::move(child).error();
+        children.push_back(std::move(*child));
+    }
+    return children;
+}
+
+Result<std::vector<int>> CgroupDirectory::own_tasks()
+{
+    return read_ids(tasks_file());
+}
+
+Result<std::vector<int>> CgroupDirectory::read_ids(const char *file)
+{
+    auto text = read_file_at(directory_.get(), file);
+    if (!text)
+        return std::move(text).error();
+    std::vector<int> ids;
+    for (const std::string_view line : split_lines(*text)) {
+        // 0 stands for a task of another pid namespace.
+        if (const auto id = parse_number(line); id && *id != 0)
+            ids.push_back(static_cast<int>(*id));
+    }
+    return ids;
+}
+
+std::vector<WatchPath> CgroupDirectory::watch_paths() const
+{
+    // Requests, and the removal of an empty cgroup. An ancestor's request changes this cgroup's
+    // state in the same way.
+    const std::string self = proc_path();
+    std::vector<WatchPath> watches{{self + "/" + request_file(), ""},
+                                   {self + "/..", path_.substr(path_.rfind('/') + 1)}};
+    std::string up = self;
+    for (std::string path = parent_path(path_); path != "/"; path = parent_path(path)) {
+        up += "/..";
+        watches.push_back({up + "/" + request_file(), ""});
+    }
+    return watches;
+}
+
+} // namespace freezer

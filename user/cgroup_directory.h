@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#ifndef FREEZERCTL_USER_CGROUP_DIRECTORY_H
+#define FREEZERCTL_USER_CGROUP_DIRECTORY_H
+
+#include <string>
+#include <utility>
+
+#include "user/cgroup.h"
+#include "user/unique_fd.h"
+
+namespace freezer
+{
+
+// What the cgroups of both hierarchies have in common: a directory of kernfs with control files.
+class CgroupDirectory : public Cgroup
+{
+  public:
+    [[nodiscard]] const std::string &path() const override { return path_; }
+    [[nodiscard]] std::uint64_t id() const override { return id_; }
+    [[nodiscard]] std::optional<std::uint32_t> level() const override { return level_; }
+
+    Status remove() override;
+    Result<std::vector<std::unique_ptr<Cgroup>>> children() override;
+    Result<std::vector<int>> own_tasks() override;
+    Result<std::optional<std::string>> freezing_ancestor() override;
+    [[nodiscard]] std::vector<WatchPath> watch_paths() const override;
+
+  protected:
+    struct Place {
+        UniqueFd directory; // open on the cgroup `path` below the mount
+        std::string path;
+        std::uint64_t id = 0;               // left to place_at()
+        std::optional<std::uint32_t> level; // as in Cgroup::level()
+    };
+    static Result<Place> place_at(UniqueFd directory, std::string path,
+                                  std::optional<std::uint32_t> level);
+
+    explicit CgroupDirectory(Place place)
+        : directory_(std::move(place.directory)), path_(std::move(place.path)), id_(place.id),
+          level_(place.level)
+    {
+    }
+
+    [[nodiscard]] int directory() const { return directory_.get(); }
+    // The directory by a name that inotify takes.
+    [[nodiscard]] std::string proc_path() const;
+    // False when it surely has no children: kernfs counts the directories in it, as file systems
+    // do.
+    [[nodiscard]] Result<bool> may_have_children() const;
+
+    // A child, of the same hierarchy.
+    [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
+    open_child(UniqueFd directory, std::string path, std::optional<std::uint32_t> level) const = 0;
+    // The file with the ids of its threads; the one that holds its own request, as 0 or 1; and the
+    // one that requests are written to.
+    [[nodiscard]] virtual const char *tasks_file() const = 0;
+    [[nodiscard]] virtual const char *own_request_file() const = 0;
+    [[nodiscard]] virtual const char *request_file() const = 0;
+
+    // A file with one id on each line.
+    Result<std::vector<int>> read_ids(const char *file);
+
+  private:
+    UniqueFd directory_;
+    std::string path_;
+    std::uint64_t id_;
+    std::optional<std::uint32_t> level_;
+};
+
+} // namespace freezer
+
+#endif
