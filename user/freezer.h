@@ -75,6 +75,12 @@ struct KillOptions : WaitOptions {
     bool remove = false;
 };
 
+struct SignalOptions : WaitOptions {
+    int signal = 0;
+    bool keep_frozen = false; // do not thaw afterwards
+    bool wait = false;        // until every process has taken it, or never will
+};
+
 // The state of one cgroup, for `status`.
 struct CgroupStatus {
     std::string path;
@@ -111,6 +117,10 @@ class Freezer
                                              const FreezeOptions &options);
     Result<std::vector<TargetReport>> thaw(std::span<Target> targets, const WaitOptions &options);
     Result<std::vector<TargetReport>> kill(std::span<Target> targets, const KillOptions &options);
+    // Freezes, so that nothing is forked or exits unseen; sends the signal once to each process;
+    // then thaws what it froze. What cannot be frozen gets no signal.
+    Result<std::vector<SignalReport>> signal(std::span<Target> targets,
+                                             const SignalOptions &options);
     // Writes nothing; sleeps until the goal holds.
     Result<std::vector<TargetReport>> wait(std::span<Target> targets, Goal goal,
                                            const WaitOptions &options);

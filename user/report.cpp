@@ -72,6 +72,27 @@ const char *to_string(Outcome outcome)
     return "";
 }
 
+const char *to_string(SignalledProcess::End end)
+{
+    switch (end) {
+    case SignalledProcess::End::kPending:
+        return "pending";
+    case SignalledProcess::End::kDead:
+        return "dead";
+    case SignalledProcess::End::kStopped:
+        return "stopped";
+    case SignalledProcess::End::kHandled:
+        return "handled";
+    case SignalledProcess::End::kIgnored:
+        return "ignored";
+    case SignalledProcess::End::kBlocked:
+        return "blocked";
+    case SignalledProcess::End::kAlreadyPending:
+        return "already-pending";
+    }
+    return "";
+}
+
 const char *to_string(VerdictSource source)
 {
     switch (source) {

@@ -124,6 +124,36 @@ struct TargetReport {
     std::vector<std::string> warnings;
 };
 
+// A process that a signal was sent to.
+struct SignalledProcess {
+    std::uint32_t pid = 0;
+    std::string comm;
+    // How it ended, as far as was waited for it.
+    enum class End {
+        kPending, // sent; not (yet) taken
+        kDead,
+        kStopped,
+        kHandled, // by a handler of its own
+        kIgnored,
+        kBlocked,
+        kAlreadyPending, // there was one already: it gets one, not two
+    } end = End::kPending;
+};
+// "pending", "dead", ...; static storage.
+const char *to_string(SignalledProcess::End end);
+
+// A signal to every process of one target.
+struct SignalReport {
+    TargetReport freeze; // of the freeze before
+    int signal = 0;
+    Outcome outcome = Outcome::kFailed;
+    std::optional<Error> error;
+    std::uint64_t sent = 0; // how many processes got it
+    std::vector<SignalledProcess> processes;
+    std::optional<State> state; // the kernel's, at the end
+    std::uint64_t elapsed_ns = 0;
+};
+
 } // namespace freezer
 
 #endif

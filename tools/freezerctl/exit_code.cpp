@@ -25,7 +25,12 @@ ExitCode exit_code_of(const freezer::Error &error)
 
 ExitCode exit_code_of(const freezer::TargetReport &report)
 {
-    switch (report.outcome) {
+    return exit_code_of(report.outcome);
+}
+
+ExitCode exit_code_of(freezer::Outcome outcome)
+{
+    switch (outcome) {
     case freezer::Outcome::kReached:
         return kReached;
     case freezer::Outcome::kFailed:

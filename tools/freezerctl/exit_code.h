@@ -20,6 +20,7 @@ enum ExitCode : int {
 };
 
 ExitCode exit_code_of(const freezer::Error &error);
+ExitCode exit_code_of(freezer::Outcome outcome);
 // kSignal stands for an interrupted target.
 ExitCode exit_code_of(const freezer::TargetReport &report);
 

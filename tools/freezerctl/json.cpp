@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "user/signal_all.h"
+
 namespace freezerctl
 {
 namespace
@@ -268,6 +270,42 @@ std::string to_json(const freezer::Diagnosis &diagnosis)
                        {"load_ns", test.load_ns},
                        {"freeze_ns", test.freeze_ns},
                        {"thaw_ns", test.thaw_ns}}}});
+}
+
+std::string to_json(const freezer::SignalReport &report, bool waited,
+                    const std::optional<freezer::Error> &tracking_error)
+{
+    const freezer::TargetReport &freeze = report.freeze;
+    Json object{{"schema", kSchema},
+                {"verb", "kill"},
+                {"target", freeze.target},
+                {"path", freeze.path},
+                {"hierarchy", freeze.hierarchy},
+                {"id", freeze.id},
+                {"signal", report.signal},
+                {"signal_name", freezer::signal_name(report.signal)},
+                {"outcome", to_string(report.outcome)},
+                {"error", error_object(report.error)},
+                {"already_frozen", freeze.already},
+                {"sent", report.sent},
+                {"state", report.state ? Json(to_string(*report.state)) : Json(nullptr)},
+                {"elapsed_ns", report.elapsed_ns},
+                {"stragglers", task_array(freeze.stragglers)}};
+    if (waited) {
+        Json ends = Json::object();
+        Json list = Json::array();
+        for (const freezer::SignalledProcess &process : report.processes) {
+            const char *const end = to_string(process.end);
+            ends[end] = ends.value(end, 0) + 1;
+            list.push_back({{"pid", process.pid}, {"comm", process.comm}, {"end", end}});
+        }
+        object["ends"] = ends;
+        object["process_list"] = list;
+    }
+    object["tracking"] = tracking_error ? "none" : "bpf";
+    object["tracking_error"] = tracking_error ? Json(tracking_error->message) : Json(nullptr);
+    object["warnings"] = freeze.warnings;
+    return dump(object);
 }
 
 std::string to_json(const std::string &target, const std::string &verb, const freezer::Error &error)

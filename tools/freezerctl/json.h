@@ -21,6 +21,9 @@ std::string to_json(const freezer::TargetReport &report,
 std::string to_json(const freezer::CgroupStatus &status);
 std::string to_json(const freezer::Diagnosis &diagnosis);
 std::string to_json(const std::string &target, const freezer::WhyReport &report);
+// `waited`: list how it ended for each process.
+std::string to_json(const freezer::SignalReport &report, bool waited,
+                    const std::optional<freezer::Error> &tracking_error);
 // A target that was refused before anything was done.
 std::string to_json(const std::string &target, const std::string &verb,
                     const freezer::Error &error);

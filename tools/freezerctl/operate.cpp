@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // freeze, thaw, kill and wait.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
+#include "user/signal_all.h"
 
 namespace freezerctl
 {
@@ -35,6 +37,9 @@ struct OperationArguments {
     FreezeOptions::OnTimeout on_timeout = FreezeOptions::OnTimeout::kThaw;
     bool all_or_none = false;
     bool remove = false;
+    std::string signal;
+    bool keep_frozen = false;
+    bool wait = false;
     Goal goal = Goal::kFrozen;
 };
 
@@ -102,6 +107,38 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
     return freezer::Error{freezer::ErrorKind::kInvalid, 0, "no such verb"};
 }
 
+// kill --signal.
+int send_signal(Session &session, const OperationArguments &args, int signal,
+                std::optional<std::uint64_t> timeout_ns, const InterruptFd &interrupt)
+{
+    // A descriptor for each process.
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    freezer::SignalOptions options;
+    options.signal = signal;
+    options.keep_frozen = args.keep_frozen;
+    options.wait = args.wait;
+    options.timeout_ns = timeout_ns;
+    options.interrupt_fd = interrupt.get();
+    auto reports = session.freezer().signal(session.targets(), options);
+    if (!reports) {
+        session.refuse("freezerctl", reports.error());
+        return session.code();
+    }
+    for (const freezer::SignalReport &report : *reports) {
+        if (args.common.json)
+            print(to_json(report, args.wait, session.freezer().tracking_error()) + "\n");
+        else
+            print(describe_success(report, args.wait));
+        complain(describe_trouble(report));
+        session.count(exit_code_of(report.outcome));
+    }
+    return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();
+}
+
 int operate(Verb verb, const OperationArguments &args)
 {
     const InterruptFd interrupt;
@@ -111,15 +148,27 @@ int operate(Verb verb, const OperationArguments &args)
         session.refuse("--timeout", timeout_ns.error());
         return session.code();
     }
+    int signal = 0;
+    if (!args.signal.empty()) {
+        auto parsed = freezer::parse_signal(args.signal);
+        if (!parsed) {
+            session.refuse("--signal", parsed.error());
+            return session.code();
+        }
+        signal = *parsed;
+    }
     freezer::Config config;
     config.use_bpf = !args.common.no_bpf;
     config.tracker.ring_bytes = args.ring_bytes;
     config.tracker.task_events = args.tasks;
+    config.tracker.deliveries = signal != 0;
     if (!session.open(config) ||
         !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill) ||
         !check_tracking(session, args))
         return session.code();
 
+    if (signal != 0)
+        return send_signal(session, args, signal, *timeout_ns, interrupt);
     auto reports = call(session, verb, args, *timeout_ns, interrupt.get());
     if (!reports) {
         session.refuse("freezerctl", reports.error());
@@ -182,6 +231,15 @@ void add_operation_verbs(Cli &cli)
     auto [kill, kill_args] =
         add(Verb::kKill, "Kill every process of cgroups and wait until they are empty", "10s");
     kill->add_flag("--remove", kill_args.remove, "Remove the cgroups when they are empty");
+    auto *const signal =
+        kill->add_option("--signal", kill_args.signal,
+                         "Send this signal (name or number), once to each process, all at one time")
+            ->excludes("--remove")
+            ->type_name("SIG");
+    kill->add_flag("--keep-frozen", kill_args.keep_frozen, "Do not thaw after --signal")
+        ->needs(signal);
+    kill->add_flag("--wait", kill_args.wait, "Wait until --signal has acted, and say how")
+        ->needs(signal);
 
     auto [wait, wait_args] = add(Verb::kWait, "Sleep until a state holds", "infinity");
     add_choice(*wait, "--for", wait_args.goal,

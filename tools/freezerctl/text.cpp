@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
+#include "user/signal_all.h"
 
 namespace freezerctl
 {
@@ -298,6 +300,52 @@ std::string describe_trouble(const TargetReport &report, size_t columns)
     if (!report.complete)
         say("warning: " + count(report.dropped_events, "event") +
             " of the tracker had no room: the state is right, but times and names may be missing");
+    return out;
+}
+
+std::string describe_success(const freezer::SignalReport &report, bool waited)
+{
+    if (report.outcome != freezer::Outcome::kReached)
+        return "";
+    std::string line = freezer::signal_name(report.signal) + " to " + std::to_string(report.sent) +
+                       (report.sent == 1 ? " process" : " processes") + " of " +
+                       printable(report.freeze.path);
+    if (waited) {
+        std::map<std::string, size_t> ends;
+        for (const freezer::SignalledProcess &process : report.processes)
+            ++ends[to_string(process.end)];
+        std::string separator = ": ";
+        for (const auto &[end, n] : ends) {
+            line += separator;
+            line += std::to_string(n) + " ";
+            line += end;
+            separator = ", ";
+        }
+    }
+    if (report.state)
+        line += std::string("; it is ") + to_string(*report.state);
+    return line + "\n";
+}
+
+std::string describe_trouble(const freezer::SignalReport &report)
+{
+    if (report.freeze.outcome != freezer::Outcome::kReached)
+        return describe_trouble(report.freeze) + printable(report.freeze.target) +
+               ": no signal was sent\n";
+    const std::string target = printable(report.freeze.target);
+    std::string out;
+    if (report.error)
+        out += target + ": " + printable(report.error->message) + "\n";
+    if (report.outcome == freezer::Outcome::kDeadline ||
+        report.outcome == freezer::Outcome::kInterrupted) {
+        out += target + ": the signal is still pending in:\n";
+        for (const freezer::SignalledProcess &process : report.processes) {
+            if (process.end == freezer::SignalledProcess::End::kPending)
+                out += "  " + task_name(process.pid, process.comm) + "\n";
+        }
+    }
+    for (const std::string &warning : report.freeze.warnings)
+        out += target + ": warning: " + printable(warning) + "\n";
     return out;
 }
 

@@ -27,6 +27,10 @@ std::string describe_success(const freezer::TargetReport &report);
 // Wrapped to the columns, if that is not 0.
 std::string describe_trouble(const freezer::TargetReport &report, size_t columns = 0);
 
+// The same of a signal; `waited`: how it ended for the processes.
+std::string describe_success(const freezer::SignalReport &report, bool waited);
+std::string describe_trouble(const freezer::SignalReport &report);
+
 // A table with one row for each cgroup. `now_ns` as of now_ns().
 std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::uint64_t now_ns);
 
