@@ -66,6 +66,7 @@ void add_trace_verb(Cli &cli);
 void add_record_verb(Cli &cli);
 void add_report_verb(Cli &cli);
 void add_top_verb(Cli &cli);
+void add_state_verb(Cli &cli);
 
 // Which cgroups are meant.
 struct TargetArguments {
