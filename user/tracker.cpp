@@ -187,7 +187,10 @@ void Tracker::begin_request(std::uint32_t slot, std::uint64_t at_ns)
 
 std::uint32_t Tracker::lost(std::uint32_t slot) const
 {
-    return __atomic_load_n(&impl_->targets[slot].lost, __ATOMIC_RELAXED);
+    const auto &programs = impl_->skeleton->progs;
+    return __atomic_load_n(&impl_->targets[slot].lost, __ATOMIC_RELAXED) +
+           static_cast<std::uint32_t>(missed_runs(programs.on_fork) +
+                                      missed_runs(programs.on_attach_task));
 }
 
 int Tracker::event_fd() const
