@@ -146,4 +146,11 @@ std::optional<std::uint64_t> parse_number(std::string_view text)
     return value;
 }
 
+bool is_at_or_below(std::string_view path, std::string_view top)
+{
+    if (top == "/")
+        return true;
+    return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
+}
+
 } // namespace freezer

@@ -52,6 +52,9 @@ std::vector<std::string_view> split_words(Text &&text) = delete;
 // The whole text as a decimal number, white space at its end allowed.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
+// Whether `path` is `top` or below it. Neither may be empty.
+bool is_at_or_below(std::string_view path, std::string_view top);
+
 } // namespace freezer
 
 #endif

@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "user/files.h"
-#include "user/mounts.h"
 #include "user/proc_tasks.h"
 
 namespace freezer
@@ -62,28 +61,6 @@ const char *to_string(Holder::Role role)
         return "v1-freezer";
     }
     return "";
-}
-
-std::vector<MountEntry> parse_mounts(std::string_view text)
-{
-    std::vector<MountEntry> mounts;
-    for (const std::string_view line : split_lines(text)) {
-        // 31 23 0:28 ROOT MOUNT_POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
-        std::istringstream fields{std::string(line)};
-        MountEntry mount;
-        std::string skip;
-        char colon = 0;
-        fields >> mount.id >> skip >> mount.major >> colon >> mount.minor >> skip >> mount.point;
-        while (fields >> skip && skip != "-") {
-        }
-        fields >> mount.type >> mount.source;
-        if (!fields)
-            continue;
-        mount.point = unescape_mount(mount.point);
-        mount.source = unescape_mount(mount.source);
-        mounts.push_back(std::move(mount));
-    }
-    return mounts;
 }
 
 std::optional<std::uint64_t> value_after(std::string_view text, std::string_view key)

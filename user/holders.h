@@ -14,6 +14,7 @@
 
 #include "bpf/abi.h"
 #include "user/classify.h"
+#include "user/mounts.h"
 #include "user/result.h"
 
 namespace freezer
@@ -39,17 +40,6 @@ struct Holder {
 };
 // "userfaultfd-owner", ...; static storage.
 const char *to_string(Holder::Role role);
-
-// One line of a text of the form of /proc/PID/mountinfo.
-struct MountEntry {
-    std::uint64_t id = 0;
-    std::uint32_t major = 0;
-    std::uint32_t minor = 0;
-    std::string point;
-    std::string type;
-    std::string source;
-};
-std::vector<MountEntry> parse_mounts(std::string_view text);
 
 // The number after "key:" in a text of the form of /proc/PID/fdinfo/FD or /proc/PID/status.
 std::optional<std::uint64_t> value_after(std::string_view text, std::string_view key);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "user/files.h"
 
@@ -22,6 +23,28 @@ bool has_option(std::string_view options, std::string_view wanted)
         if (comma == std::string_view::npos)
             return false;
         options.remove_prefix(comma + 1);
+    }
+    return false;
+}
+
+// Whether the path of its point leads elsewhere: the lines' order tells nothing about that, their
+// parents do. A mount that covers another lies on the same parent, or on the covered one's own
+// root.
+bool is_covered(const MountEntry &mount, const std::vector<MountEntry> &all)
+{
+    const MountEntry *below = nullptr; // the step on the way from `at` to the mount
+    const MountEntry *at = &mount;
+    for (size_t steps = 0; at && steps <= all.size(); ++steps) {
+        const MountEntry *parent = nullptr;
+        for (const MountEntry &other : all) {
+            if (&other != at && other.id == at->parent)
+                parent = &other;
+            if (&other == below || &other == at || other.parent != at->id)
+                continue;
+            if (is_at_or_below(below ? below->point : at->point, other.point))
+                return true;
+        }
+        below = std::exchange(at, parent);
     }
     return false;
 }
@@ -45,34 +68,43 @@ std::string unescape_mount(std::string_view text)
     return out;
 }
 
-std::vector<CgroupMount> parse_mountinfo(std::string_view text)
+std::vector<MountEntry> parse_mounts(std::string_view text)
 {
-    std::vector<CgroupMount> mounts;
+    std::vector<MountEntry> mounts;
     for (const std::string_view line : split_lines(text)) {
         // 31 23 0:28 ROOT MOUNT_POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
         std::istringstream fields{std::string(line)};
+        MountEntry mount;
         std::string skip;
-        std::string root;
-        std::string point;
-        fields >> skip >> skip >> skip >> root >> point;
+        char colon = 0;
+        fields >> mount.id >> mount.parent >> mount.major >> colon >> mount.minor >> mount.root >>
+            mount.point;
         while (fields >> skip && skip != "-") {
         }
-        std::string type;
-        std::string source;
-        std::string options;
-        fields >> type >> source >> options;
+        fields >> mount.type >> mount.source >> mount.options;
         if (!fields)
             continue;
-        const std::string mount_point = unescape_mount(point);
-        // Later lines lie on top of earlier ones at the same point.
-        std::erase_if(mounts, [&](const CgroupMount &m) { return m.mount_point == mount_point; });
-        if (type == "cgroup2") {
-            mounts.push_back({Hierarchy::kV2, mount_point, unescape_mount(root)});
-        } else if (type == "cgroup") {
-            const bool freezer = has_option(options, "freezer");
-            mounts.push_back({freezer ? Hierarchy::kV1Freezer : Hierarchy::kV1Other, mount_point,
-                              unescape_mount(root)});
-        }
+        mount.root = unescape_mount(mount.root);
+        mount.point = unescape_mount(mount.point);
+        mount.source = unescape_mount(mount.source);
+        mounts.push_back(std::move(mount));
+    }
+    return mounts;
+}
+
+std::vector<CgroupMount> parse_mountinfo(std::string_view text)
+{
+    const std::vector<MountEntry> all = parse_mounts(text);
+    std::vector<CgroupMount> mounts;
+    for (const MountEntry &mount : all) {
+        const bool v2 = mount.type == "cgroup2";
+        if ((!v2 && mount.type != "cgroup") || is_covered(mount, all))
+            continue;
+        const bool freezer = has_option(mount.options, "freezer");
+        mounts.push_back({v2        ? Hierarchy::kV2
+                          : freezer ? Hierarchy::kV1Freezer
+                                    : Hierarchy::kV1Other,
+                          mount.point, mount.root});
     }
     return mounts;
 }

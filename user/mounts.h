@@ -2,6 +2,7 @@
 #ifndef FREEZERCTL_USER_MOUNTS_H
 #define FREEZERCTL_USER_MOUNTS_H
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,23 @@ struct CgroupMount {
 // (fs/proc_namespace.c, mangle()).
 std::string unescape_mount(std::string_view text);
 
-// The cgroup mounts in a text of the form of /proc/self/mountinfo (proc(5)), in its order. A mount
-// that a later one covers at the same point is left out.
+// One line of a text of the form of /proc/PID/mountinfo (proc(5)).
+struct MountEntry {
+    std::uint64_t id = 0;
+    std::uint64_t parent = 0; // the id of the mount that it lies on
+    std::uint32_t major = 0;
+    std::uint32_t minor = 0;
+    std::string root; // the directory of the file system that is mounted there
+    std::string point;
+    std::string type;
+    std::string source;
+    std::string options; // of the file system
+};
+// In the order of the text; what is no such line is passed over.
+std::vector<MountEntry> parse_mounts(std::string_view text);
+
+// The cgroup mounts among them that can be reached: none that another mount covers, at its point or
+// above it.
 std::vector<CgroupMount> parse_mountinfo(std::string_view text);
 
 // The mounts of this process. `path` is a seam for tests.

@@ -129,11 +129,4 @@ const char *signal_result(std::uint32_t result)
     return result < kResults.size() ? kResults[result] : "unknown";
 }
 
-bool is_at_or_below(std::string_view path, std::string_view top)
-{
-    if (top == "/")
-        return true;
-    return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
-}
-
 } // namespace freezer

@@ -71,9 +71,6 @@ std::string signal_name(std::uint32_t number);
 // What became of a generated signal (TRACE_SIGNAL_* of include/trace/events/signal.h).
 const char *signal_result(std::uint32_t result);
 
-// Whether `path` is `top` or below it. Neither may be empty.
-bool is_at_or_below(std::string_view path, std::string_view top);
-
 } // namespace freezer
 
 #endif

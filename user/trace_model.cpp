@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/trace_model.h"
+#include "user/files.h"
 
 #include <algorithm>
 #include <cmath>

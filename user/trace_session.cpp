@@ -18,6 +18,7 @@
 #include "user/bpf_errors.h"
 #include "user/bpf_iterator.h"
 #include "user/cgroup_paths.h"
+#include "user/files.h"
 #include "user/target_maps.h"
 #include "user/task_storage.h"
 #include "user/unique_fd.h"

@@ -57,12 +57,36 @@ TEST(Mounts, covered_ones_are_left_out)
 {
     const auto mounts =
         freezer::parse_mountinfo("41 31 0:38 / /cg rw - cgroup2 none rw\n"
-                                 "42 31 0:39 / /cg rw - tmpfs none rw\n"
+                                 "42 41 0:39 / /cg rw - tmpfs none rw\n"
                                  "43 31 0:38 / /other rw - cgroup2 none rw\n"
-                                 "44 31 0:34 / /other rw - cgroup none rw,freezer\n");
+                                 "44 43 0:34 / /other rw - cgroup none rw,freezer\n");
     ASSERT_EQ(mounts.size(), 1U);
     EXPECT_EQ(mounts[0].hierarchy, Hierarchy::kV1Freezer);
     EXPECT_EQ(freezer::find_mount(mounts, Hierarchy::kV2), nullptr);
+}
+
+// cgroup2 alone over the tmpfs of a hybrid host.
+TEST(Mounts, covered_from_above)
+{
+    const auto mounts =
+        freezer::parse_mountinfo("25 1 0:30 / / rw - ext4 none rw\n"
+                                 "31 25 0:28 / /sys/fs/cgroup rw - tmpfs none rw\n"
+                                 "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 none rw\n"
+                                 "42 31 0:34 / /sys/fs/cgroup/freezer rw - cgroup none freezer\n"
+                                 "50 31 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n");
+    ASSERT_EQ(mounts.size(), 1U);
+    EXPECT_EQ(mounts[0].mount_point, "/sys/fs/cgroup");
+}
+
+// An initramfs mounts /sys and moves it into the root that it finds later.
+TEST(Mounts, the_root_may_stand_behind)
+{
+    const auto mounts =
+        freezer::parse_mountinfo("22 25 0:21 / /sys rw - sysfs none rw\n"
+                                 "23 22 0:38 / /sys/fs/cgroup rw - cgroup2 none rw\n"
+                                 "25 1 0:30 / / rw - ext4 none rw\n");
+    ASSERT_EQ(mounts.size(), 1U);
+    EXPECT_EQ(mounts[0].mount_point, "/sys/fs/cgroup");
 }
 
 TEST(Mounts, the_whole_hierarchy_is_preferred)

@@ -17,6 +17,7 @@
 #include "tools/freezerctl/trace_json.h"
 #include "tools/freezerctl/trace_text.h"
 #include "tools/freezerctl/trace_views.h"
+#include "user/files.h"
 #include "user/trace_model.h"
 
 namespace

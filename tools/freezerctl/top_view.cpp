@@ -8,6 +8,7 @@
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/trace_text.h"
 #include "user/duration.h"
+#include "user/files.h"
 
 namespace freezerctl
 {
