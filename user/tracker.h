@@ -69,8 +69,8 @@ class Tracker
     // Tells the kernel side of a request to freeze, where the kernel itself does not: arrivals
     // count from then on.
     void begin_request(std::uint32_t slot, std::uint64_t at_ns);
-    // Grows when an event of the target found no room, or when the kernel did not tell of a birth or
-    // a move on the machine (missed_runs()).
+    // Grows when an event of the target found no room, or when the kernel did not tell of a birth
+    // or a move on the machine (missed_runs()).
     [[nodiscard]] std::uint32_t lost(std::uint32_t slot) const;
 
     // Readable (EPOLLIN) when events wait that were worth a wake-up.
