@@ -76,6 +76,10 @@ class Cgroup
     // Whether every signal to a frozen task, SIGKILL too, takes effect only when it is thawed.
     [[nodiscard]] virtual bool signals_wait_for_thaw() const = 0;
 
+    // Whether a look at the tasks belongs to every verdict on a freeze, because the files leave it
+    // open: to get ready for it before the request. False also where that cannot be told.
+    virtual bool verdict_takes_tasks() = 0;
+
     virtual Result<Reading> read() = 0;
     // Its own request alone, which a reading holds, too: what a decision to write rests on.
     virtual Result<bool> self_freezing() = 0;

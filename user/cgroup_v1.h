@@ -24,6 +24,7 @@ class CgroupV1 final : public CgroupDirectory
     [[nodiscard]] bool announces() const override { return false; }
     [[nodiscard]] bool signals_wait_for_thaw() const override { return true; }
 
+    bool verdict_takes_tasks() override { return true; }
     Result<Reading> read() override;
     Result<bool> self_freezing() override;
     Status request_freeze(bool freeze) override;

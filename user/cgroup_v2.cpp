@@ -112,11 +112,10 @@ Status CgroupV2::look_below(Reading &reading)
         return std::move(below).error();
     if (below->empty())
         return {};
-    auto threads = open_at(directory(), kThreads, O_RDONLY);
-    if (!threads)
-        return std::move(threads).error();
-    char byte;
-    if (::read(threads->get(), &byte, 1) == 1)
+    auto own = has_own_tasks();
+    if (!own)
+        return std::move(own).error();
+    if (*own)
         reading.undecided.push_back(id());
     for (const auto &child : *below) {
         auto inner = child->read();
@@ -130,6 +129,29 @@ Status CgroupV2::look_below(Reading &reading)
                                  inner->undecided.end());
     }
     return {};
+}
+
+Result<bool> CgroupV2::has_own_tasks() const
+{
+    auto threads = open_at(directory(), kThreads, O_RDONLY);
+    if (!threads)
+        return std::move(threads).error();
+    char byte;
+    return ::read(threads->get(), &byte, 1) == 1;
+}
+
+bool CgroupV2::verdict_takes_tasks()
+{
+    const auto nested = may_have_children();
+    if (!nested || !*nested)
+        return false;
+    auto below = children();
+    if (!below || below->empty())
+        return false;
+    const auto own = has_own_tasks();
+    return (own && *own) || std::any_of(below->begin(), below->end(), [](const auto &child) {
+               return child->verdict_takes_tasks();
+           });
 }
 
 Status CgroupV2::request_freeze(bool freeze)

@@ -23,6 +23,7 @@ class CgroupV2 final : public CgroupDirectory
     [[nodiscard]] bool announces() const override { return true; }
     [[nodiscard]] bool signals_wait_for_thaw() const override { return false; }
 
+    bool verdict_takes_tasks() override;
     Result<Reading> read() override;
     Result<bool> self_freezing() override;
     Status request_freeze(bool freeze) override;
@@ -44,6 +45,7 @@ class CgroupV2 final : public CgroupDirectory
     explicit CgroupV2(Place place) : CgroupDirectory(std::move(place)) {}
 
     Status look_below(Reading &reading);
+    [[nodiscard]] Result<bool> has_own_tasks() const;
 
     UniqueFd events_; // opened by notify_fd()
     std::vector<std::unique_ptr<Cgroup>> watched_below_;

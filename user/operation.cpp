@@ -134,12 +134,13 @@ Status Operation::arm(WaitSet &set)
                 return added;
         }
         // Requests are seen with inotify all the same.
-        if (!job.cgroup->announces() && goal_ != Goal::kThawed) {
-            if (tracker())
-                (void)load_snapshot(); // now, so that no request waits for it
-            else
-                start_rereading();
-        }
+        const bool silent = !job.cgroup->announces();
+        const bool freezes = goal_ == Goal::kFrozen || (silent && goal_ == Goal::kEmpty);
+        // Now, so that no request waits for it.
+        if (freezes && tracker() && job.cgroup->verdict_takes_tasks())
+            (void)load_snapshot();
+        if (freezes && silent && !tracker())
+            start_rereading();
     }
     if (!tracker())
         watch_files(set);

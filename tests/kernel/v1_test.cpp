@@ -37,6 +37,7 @@ class Watched final : public freezer::Cgroup
     [[nodiscard]] std::uint32_t hierarchy_id() const override { return inner_->hierarchy_id(); }
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return inner_->level(); }
     [[nodiscard]] bool announces() const override { return inner_->announces(); }
+    bool verdict_takes_tasks() override { return inner_->verdict_takes_tasks(); }
     [[nodiscard]] bool signals_wait_for_thaw() const override
     {
         return inner_->signals_wait_for_thaw();
