@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -86,7 +87,8 @@ int compare(const btf *ours, const btf *kernels)
             if (theirs.type == 0 || btf_member_bitfield_size(type, i) != 0 ||
                 !is_number(ours, member.type))
                 continue;
-            const std::string full_name = name + "." + member_name;
+            std::string full_name = name;
+            full_name.append(".").append(member_name);
             if (read_by_any_size.contains(full_name))
                 continue;
             EXPECT_FALSE(theirs.is_bit_field) << full_name;
