@@ -79,9 +79,9 @@ __attribute__((noinline)) __u32 fz_target_above(__u64 cgroup, __u32 cgroup_level
 }
 
 /*
- * Runs the body once for each target that holds the cgroup `cgrp` of that hierarchy; `slot` is its number. A macro
- * because a BPF callback would need 5.13 (bpf_for_each_map_elem) and hide the body. Keep the body to
- * one call of a global function, for the reason above.
+ * Runs the body once for each target that holds the cgroup `cgrp` of that hierarchy; `slot` is its
+ * number. A macro because a BPF callback would need 5.13 (bpf_for_each_map_elem) and hide the body.
+ * Keep the body to one call of a global function, for the reason above.
  */
 #define fz_for_each_target_slot(slot, cgrp, cgrp_level, level_count, hierarchy)                    \
 	for (__u32 fz_i = 0, slot; fz_i < FZ_LEVELS_MAX && fz_i < (level_count); fz_i++)           \
@@ -126,12 +126,17 @@ struct fz_place {
 	__u32 hierarchy;
 };
 
-static __always_inline void fz_place_at(struct fz_place *place, struct cgroup *cgrp)
+static __always_inline void fz_place_in(struct fz_place *place, struct cgroup *cgrp, __u32 hierarchy)
 {
 	place->cgrp = cgrp;
 	place->level = BPF_CORE_READ(cgrp, level);
 	place->id = BPF_CORE_READ(cgrp, kn, id);
-	place->hierarchy = BPF_CORE_READ(cgrp, root, hierarchy_id);
+	place->hierarchy = hierarchy;
+}
+
+static __always_inline void fz_place_at(struct fz_place *place, struct cgroup *cgrp)
+{
+	fz_place_in(place, cgrp, BPF_CORE_READ(cgrp, root, hierarchy_id));
 }
 
 static __always_inline struct cgroup *fz_v2_cgroup(struct task_struct *task)
@@ -150,12 +155,7 @@ static __always_inline struct cgroup *fz_v1_cgroup(struct task_struct *task)
 
 static __always_inline void fz_place_v2(struct fz_place *place, struct task_struct *task)
 {
-	struct cgroup *cgrp = fz_v2_cgroup(task);
-
-	place->cgrp = cgrp;
-	place->level = BPF_CORE_READ(cgrp, level);
-	place->id = BPF_CORE_READ(cgrp, kn, id);
-	place->hierarchy = 0;
+	fz_place_in(place, fz_v2_cgroup(task), 0);
 }
 
 static __always_inline void fz_place_v1(struct fz_place *place, struct task_struct *task)

@@ -4,9 +4,8 @@
  *
  * It is the only place where the kernel shows whether a v2 task is frozen (no file in /proc does),
  * and it completes the tracker's account with the tasks that made no event. A row tells the task's
- * state in its target's hierarchy. When it runs beside a
- * tracker the library makes the two share fz_config, fz_target_index and the records, so that a row
- * carries the task's time of arrival.
+ * state in its target's hierarchy. When it runs beside a tracker the library makes the two share
+ * fz_config, fz_target_index and the records, so that a row carries the task's time of arrival.
  */
 #include "vmlinux/vmlinux.h"
 

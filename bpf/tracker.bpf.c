@@ -106,7 +106,8 @@ static __always_inline bool current_is_owner(void)
 	return self.tgid == fz_owner_tgid;
 }
 
-static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __u64 cgroup_id,
+/* False where the ring buffer has no room, which is counted. */
+static __always_inline bool send_event(__u32 kind, __u32 slot, __u64 time_ns, __u64 cgroup_id,
 				       __u32 value, __u32 flags, struct task_struct *task,
 				       bool wake)
 {
@@ -114,7 +115,7 @@ static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 
 	if (!event) {
 		count_drop(kind);
-		return;
+		return false;
 	}
 	*event = (struct fz_event){
 		.kind = kind,
@@ -126,6 +127,7 @@ static __always_inline void send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 	};
 	describe_task(&event->task, task);
 	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return true;
 }
 
 /* For what must not get lost unnoticed. */
@@ -133,21 +135,8 @@ static __always_inline void send_or_mark(struct fz_target *target, __u32 kind, _
 					 __u64 cgroup_id, __u64 now, struct task_struct *task,
 					 bool wake)
 {
-	struct fz_event *event = bpf_ringbuf_reserve(&fz_events, sizeof(*event), 0);
-
-	if (!event) {
+	if (!send_event(kind, slot, now, cgroup_id, 0, 0, task, wake))
 		__sync_fetch_and_add(&target->lost, 1);
-		count_drop(kind);
-		return;
-	}
-	*event = (struct fz_event){
-		.kind = kind,
-		.target = slot,
-		.time_ns = now,
-		.cgroup_id = cgroup_id,
-	};
-	describe_task(&event->task, task);
-	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 /*
