@@ -117,7 +117,8 @@ Status Operation::arm(WaitSet &set)
             if (auto watched = bpf->watch(job.slot, *job.cgroup); !watched)
                 return watched;
             bpf->set_wake(job.slot, wake_mask());
-            job.lost = bpf->lost(job.slot);
+            if (!job.cgroup->announces())
+                job.lost = bpf->lost(job.slot);
         }
         drain(); // of an earlier operation
         if (auto added = set.add(bpf->event_fd(), EPOLLIN, kRingToken); !added)

@@ -155,9 +155,7 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     const int stats = bpf_map__fd(impl_->skeleton->maps.fz_target_stats);
     if (const int rc = bpf_map_update_elem(stats, &slot, zero.data(), BPF_ANY); rc != 0)
         return Error::from_errno(-rc, "clear the BPF counters");
-    if (auto watched = impl_->maps.watch(slot, cgroup); !watched)
-        return watched;
-    return {};
+    return impl_->maps.watch(slot, cgroup);
 }
 
 void Tracker::unwatch(std::uint32_t slot)
