@@ -51,6 +51,36 @@ Result<bool> CgroupDirectory::may_have_children() const
     return st.st_nlink > 2;
 }
 
+Result<bool> CgroupDirectory::read_flag(const char *file) const
+{
+    auto text = read_file_at(directory_.get(), file);
+    if (!text)
+        return std::move(text).error();
+    return parse_number(*text).value_or(0) != 0;
+}
+
+Result<bool> CgroupDirectory::has_own_tasks() const
+{
+    auto tasks = open_at(directory_.get(), names_.tasks, O_RDONLY);
+    if (!tasks)
+        return std::move(tasks).error();
+    char byte;
+    const ssize_t n = ::read(tasks->get(), &byte, 1);
+    if (n < 0)
+        return Error::from_errno(errno, std::string("read ") + names_.tasks);
+    return n == 1;
+}
+
+Result<bool> CgroupDirectory::self_freezing()
+{
+    return read_flag(names_.own_request);
+}
+
+Status CgroupDirectory::request_freeze(bool freeze)
+{
+    return write_file_at(directory_.get(), names_.request, freeze ? names_.freeze : names_.thaw);
+}
+
 Status CgroupDirectory::remove()
 {
     auto parent = open_at(directory_.get(), "..", O_PATH | O_DIRECTORY);
@@ -81,7 +111,7 @@ Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
         above = std::move(*next);
         here = above.get();
         path = parent_path(path);
-        auto freeze = read_file_at(here, own_request_file());
+        auto freeze = read_file_at(here, names_.own_request);
         if (!freeze) {
             // The hierarchy's root has no such file; nor may every ancestor be readable.
             if (freeze.error().sys_errno == ENOENT || freeze.error().kind == ErrorKind::kPermission)
@@ -118,7 +148,7 @@ Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
 
 Result<std::vector<int>> CgroupDirectory::own_tasks()
 {
-    return read_ids(tasks_file());
+    return read_ids(names_.tasks);
 }
 
 Result<std::vector<int>> CgroupDirectory::read_ids(const char *file)
@@ -140,12 +170,12 @@ std::vector<WatchPath> CgroupDirectory::watch_paths() const
     // Requests, and the removal of an empty cgroup. An ancestor's request changes this cgroup's
     // state in the same way.
     const std::string self = proc_path();
-    std::vector<WatchPath> watches{{self + "/" + request_file(), ""},
+    std::vector<WatchPath> watches{{self + "/" + names_.request, ""},
                                    {self + "/..", path_.substr(path_.rfind('/') + 1)}};
     std::string up = self;
     for (std::string path = parent_path(path_); path != "/"; path = parent_path(path)) {
         up += "/..";
-        watches.push_back({up + "/" + request_file(), ""});
+        watches.push_back({up + "/" + names_.request, ""});
     }
     return watches;
 }

@@ -19,6 +19,8 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] std::uint64_t id() const override { return id_; }
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return level_; }
 
+    Result<bool> self_freezing() override;
+    Status request_freeze(bool freeze) override;
     Status remove() override;
     Result<std::vector<std::unique_ptr<Cgroup>>> children() override;
     Result<std::vector<int>> own_tasks() override;
@@ -35,9 +37,18 @@ class CgroupDirectory : public Cgroup
     static Result<Place> place_at(UniqueFd directory, std::string path,
                                   std::optional<std::uint32_t> level);
 
-    explicit CgroupDirectory(Place place)
+    // What the hierarchy calls its files, and the words of a request; static storage.
+    struct Names {
+        const char *tasks;       // the ids of its threads
+        const char *own_request; // 0 or 1
+        const char *request;     // where `freeze` and `thaw` are written
+        const char *freeze;
+        const char *thaw;
+    };
+
+    CgroupDirectory(Place place, const Names &names)
         : directory_(std::move(place.directory)), path_(std::move(place.path)), id_(place.id),
-          level_(place.level)
+          level_(place.level), names_(names)
     {
     }
 
@@ -51,12 +62,11 @@ class CgroupDirectory : public Cgroup
     // A child, of the same hierarchy.
     [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path, std::optional<std::uint32_t> level) const = 0;
-    // The file with the ids of its threads; the one that holds its own request, as 0 or 1; and the
-    // one that requests are written to.
-    [[nodiscard]] virtual const char *tasks_file() const = 0;
-    [[nodiscard]] virtual const char *own_request_file() const = 0;
-    [[nodiscard]] virtual const char *request_file() const = 0;
 
+    // A file that holds 0 or 1.
+    [[nodiscard]] Result<bool> read_flag(const char *file) const;
+    // Whether a task is in this very cgroup.
+    [[nodiscard]] Result<bool> has_own_tasks() const;
     // A file with one id on each line.
     Result<std::vector<int>> read_ids(const char *file);
 
@@ -65,6 +75,7 @@ class CgroupDirectory : public Cgroup
     std::string path_;
     std::uint64_t id_;
     std::optional<std::uint32_t> level_;
+    const Names &names_;
 };
 
 } // namespace freezer

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/cgroup_v1.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 
 #include "user/files.h"
@@ -13,12 +10,14 @@ namespace freezer
 namespace
 {
 
-constexpr const char *kState = "freezer.state";
-constexpr const char *kSelf = "freezer.self_freezing";     // 3.8
 constexpr const char *kParent = "freezer.parent_freezing"; // 3.8
-constexpr const char *kTasks = "tasks";
 
 } // namespace
+
+CgroupV1::CgroupV1(Place place, std::uint32_t hierarchy_id)
+    : CgroupDirectory(std::move(place), kNames), hierarchy_id_(hierarchy_id)
+{
+}
 
 Result<std::unique_ptr<CgroupV1>> CgroupV1::open(UniqueFd directory, std::string path,
                                                  std::optional<std::uint32_t> level,
@@ -39,41 +38,13 @@ Result<std::unique_ptr<Cgroup>> CgroupV1::open_child(UniqueFd directory, std::st
     return std::unique_ptr<Cgroup>(std::move(*child));
 }
 
-const char *CgroupV1::tasks_file() const
-{
-    return kTasks;
-}
-
-const char *CgroupV1::own_request_file() const
-{
-    return kSelf;
-}
-
-const char *CgroupV1::request_file() const
-{
-    return kState;
-}
-
-Result<bool> CgroupV1::flag(const char *file)
-{
-    auto text = read_file_at(directory(), file);
-    if (!text)
-        return std::move(text).error();
-    return parse_number(*text).value_or(0) != 0;
-}
-
-Result<bool> CgroupV1::self_freezing()
-{
-    return flag(kSelf);
-}
-
 Result<Reading> CgroupV1::read()
 {
     Reading reading;
-    auto self = flag(kSelf);
+    auto self = self_freezing();
     if (!self)
         return std::move(self).error();
-    auto parent = flag(kParent);
+    auto parent = read_flag(kParent);
     if (!parent)
         return std::move(parent).error();
     auto populated = is_populated();
@@ -86,7 +57,7 @@ Result<Reading> CgroupV1::read()
     // and kernels with 254a142007 ("cgroup_freezing: Check if not frozen") may let go a task that
     // freezes while somebody reads.
     if (reading.asked) {
-        auto state = read_file_at(directory(), kState);
+        auto state = read_file_at(directory(), kNames.request);
         if (!state)
             return std::move(state).error();
         // freezer_read() looks at everything below as well, children first.
@@ -99,15 +70,9 @@ Result<Reading> CgroupV1::read()
 // No file tells, but the tasks. (In a pid namespace they leave out the tasks of others.)
 Result<bool> CgroupV1::is_populated()
 {
-    auto tasks = open_at(directory(), kTasks, O_RDONLY);
-    if (!tasks)
-        return std::move(tasks).error();
-    char byte;
-    const ssize_t n = ::read(tasks->get(), &byte, 1);
-    if (n < 0)
-        return Error::from_errno(errno, "read tasks");
-    if (n == 1)
-        return true;
+    auto own = has_own_tasks();
+    if (!own || *own)
+        return own;
     auto nested = may_have_children();
     if (!nested)
         return std::move(nested).error();
@@ -126,11 +91,6 @@ Result<bool> CgroupV1::is_populated()
     return false;
 }
 
-Status CgroupV1::request_freeze(bool freeze)
-{
-    return write_file_at(directory(), kState, freeze ? "FROZEN" : "THAWED");
-}
-
 Status CgroupV1::kill()
 {
     return Error{ErrorKind::kUnsupported, 0, "v1 has no request to kill"};
@@ -141,7 +101,7 @@ Result<std::optional<std::string>> CgroupV1::freezing_ancestor()
     auto found = CgroupDirectory::freezing_ancestor();
     if (!found || *found)
         return found;
-    auto parent = flag(kParent);
+    auto parent = read_flag(kParent);
     if (!parent) {
         if (parent.error().sys_errno == ENOENT)
             return found; // the root

@@ -26,8 +26,6 @@ class CgroupV1 final : public CgroupDirectory
 
     bool verdict_takes_tasks() override { return true; }
     Result<Reading> read() override;
-    Result<bool> self_freezing() override;
-    Status request_freeze(bool freeze) override;
     Status kill() override;
     Result<std::optional<std::string>> freezing_ancestor() override;
     // There is no Cgroup::kill() that could miss one.
@@ -40,16 +38,13 @@ class CgroupV1 final : public CgroupDirectory
     [[nodiscard]] Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path,
                std::optional<std::uint32_t> level) const override;
-    [[nodiscard]] const char *tasks_file() const override;
-    [[nodiscard]] const char *own_request_file() const override;
-    [[nodiscard]] const char *request_file() const override;
 
   private:
-    CgroupV1(Place place, std::uint32_t hierarchy_id)
-        : CgroupDirectory(std::move(place)), hierarchy_id_(hierarchy_id)
-    {
-    }
-    Result<bool> flag(const char *file);
+    // freezer.self_freezing: 3.8
+    static constexpr Names kNames{"tasks", "freezer.self_freezing", "freezer.state", "FROZEN",
+                                  "THAWED"};
+
+    CgroupV1(Place place, std::uint32_t hierarchy_id);
     Result<bool> is_populated();
 
     std::uint32_t hierarchy_id_;

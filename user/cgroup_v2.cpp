@@ -16,13 +16,13 @@ namespace
 
 // Control files: Documentation/admin-guide/cgroup-v2.rst, "Core Interface Files".
 constexpr const char *kEvents = "cgroup.events";
-constexpr const char *kFreeze = "cgroup.freeze"; // 5.2
-constexpr const char *kKill = "cgroup.kill";     // 5.14
+constexpr const char *kKill = "cgroup.kill"; // 5.14
 constexpr const char *kProcs = "cgroup.procs";
 constexpr const char *kStatLocal = "cgroup.stat.local"; // frozen_usec: 6.18
-constexpr const char *kThreads = "cgroup.threads";
 
 } // namespace
+
+CgroupV2::CgroupV2(Place place) : CgroupDirectory(std::move(place), kNames) {}
 
 Result<std::unique_ptr<CgroupV2>> CgroupV2::open(UniqueFd directory, std::string path,
                                                  std::optional<std::uint32_t> level)
@@ -40,21 +40,6 @@ Result<std::unique_ptr<Cgroup>> CgroupV2::open_child(UniqueFd directory, std::st
     if (!child)
         return std::move(child).error();
     return std::unique_ptr<Cgroup>(std::move(*child));
-}
-
-const char *CgroupV2::tasks_file() const
-{
-    return kThreads;
-}
-
-const char *CgroupV2::own_request_file() const
-{
-    return kFreeze;
-}
-
-const char *CgroupV2::request_file() const
-{
-    return kFreeze;
 }
 
 Result<Reading> CgroupV2::read()
@@ -85,14 +70,6 @@ Result<Reading> CgroupV2::read()
             return std::move(looked).error();
     }
     return reading;
-}
-
-Result<bool> CgroupV2::self_freezing()
-{
-    auto freeze = read_file_at(directory(), kFreeze);
-    if (!freeze)
-        return std::move(freeze).error();
-    return parse_number(*freeze).value_or(0) != 0;
 }
 
 // The kernel calls a cgroup frozen when its own tasks are (cgroup_update_frozen()), and also when
@@ -131,15 +108,6 @@ Status CgroupV2::look_below(Reading &reading)
     return {};
 }
 
-Result<bool> CgroupV2::has_own_tasks() const
-{
-    auto threads = open_at(directory(), kThreads, O_RDONLY);
-    if (!threads)
-        return std::move(threads).error();
-    char byte;
-    return ::read(threads->get(), &byte, 1) == 1;
-}
-
 bool CgroupV2::verdict_takes_tasks()
 {
     const auto nested = may_have_children();
@@ -152,11 +120,6 @@ bool CgroupV2::verdict_takes_tasks()
     return (own && *own) || std::any_of(below->begin(), below->end(), [](const auto &child) {
                return child->verdict_takes_tasks();
            });
-}
-
-Status CgroupV2::request_freeze(bool freeze)
-{
-    return write_file_at(directory(), kFreeze, freeze ? "1" : "0");
 }
 
 Status CgroupV2::kill()
@@ -177,7 +140,7 @@ Result<std::vector<int>> CgroupV2::headless_processes()
     auto processes = read_ids(kProcs);
     if (!processes && processes.error().sys_errno == EOPNOTSUPP)
         return own_tasks(); // threaded: its processes are not told, so any may be one
-    auto threads = read_ids(kThreads);
+    auto threads = read_ids(kNames.tasks);
     if (!processes || !threads)
         return processes ? std::move(threads) : std::move(processes);
     std::sort(threads->begin(), threads->end());

@@ -25,8 +25,6 @@ class CgroupV2 final : public CgroupDirectory
 
     bool verdict_takes_tasks() override;
     Result<Reading> read() override;
-    Result<bool> self_freezing() override;
-    Status request_freeze(bool freeze) override;
     Status kill() override;
     Result<std::vector<int>> headless_processes() override;
     std::optional<std::uint64_t> total_freeze_ns() override;
@@ -37,15 +35,14 @@ class CgroupV2 final : public CgroupDirectory
     [[nodiscard]] Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path,
                std::optional<std::uint32_t> level) const override;
-    [[nodiscard]] const char *tasks_file() const override;
-    [[nodiscard]] const char *own_request_file() const override;
-    [[nodiscard]] const char *request_file() const override;
 
   private:
-    explicit CgroupV2(Place place) : CgroupDirectory(std::move(place)) {}
+    // cgroup.freeze: 5.2
+    static constexpr Names kNames{"cgroup.threads", "cgroup.freeze", "cgroup.freeze", "1", "0"};
+
+    explicit CgroupV2(Place place);
 
     Status look_below(Reading &reading);
-    [[nodiscard]] Result<bool> has_own_tasks() const;
 
     UniqueFd events_; // opened by notify_fd()
     std::vector<std::unique_ptr<Cgroup>> watched_below_;

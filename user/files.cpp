@@ -50,6 +50,12 @@ Result<std::string> read_file_at(int dir_fd, const std::string &name)
     return read_all(fd->get(), name);
 }
 
+std::string read_text(const std::string &path)
+{
+    auto text = read_file_at(AT_FDCWD, path);
+    return text ? std::move(*text) : std::string();
+}
+
 std::string link_target(const std::string &path)
 {
     std::array<char, PATH_MAX> buffer{};
@@ -132,6 +138,19 @@ std::vector<std::string_view> split_words(std::string_view text)
         words.push_back(text.substr(begin, end - begin));
         text.remove_prefix(end);
     }
+}
+
+bool has_word(std::string_view list, std::string_view word)
+{
+    while (!list.empty()) {
+        const size_t comma = list.find(',');
+        if (list.substr(0, comma) == word)
+            return true;
+        if (comma == std::string_view::npos)
+            return false;
+        list.remove_prefix(comma + 1);
+    }
+    return false;
 }
 
 std::optional<std::uint64_t> parse_number(std::string_view text)

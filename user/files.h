@@ -25,6 +25,9 @@ Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags);
 Result<std::string> read_all(int fd, const std::string &name);
 Result<std::string> read_file_at(int dir_fd, const std::string &name);
 
+// The whole content, "" when it cannot be read.
+std::string read_text(const std::string &path);
+
 // Where a symbolic link leads, "" when that cannot be told. Links of /proc included.
 std::string link_target(const std::string &path);
 
@@ -48,6 +51,9 @@ std::vector<std::string_view> split_lines(Text &&text) = delete;
 std::vector<std::string_view> split_words(std::string_view text);
 template <std::same_as<std::string> Text>
 std::vector<std::string_view> split_words(Text &&text) = delete;
+
+// Whether the word is in a list with commas between.
+bool has_word(std::string_view list, std::string_view word);
 
 // The whole text as a decimal number, white space at its end allowed.
 std::optional<std::uint64_t> parse_number(std::string_view text);

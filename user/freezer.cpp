@@ -62,7 +62,8 @@ Result<Freezer> Freezer::open(const Config &config)
 Status Freezer::load_tracker(std::uint32_t max_targets, bool silent)
 {
     if (tracker_ && tracker_->max_targets() >= max_targets &&
-        (tracker_->watches_silent_cgroups() || !silent))
+        (tracker_->watches_silent_cgroups() || !silent) &&
+        (tracker_->watches_deliveries() || !config_.tracker.deliveries))
         return {};
     if (!config_.use_bpf) {
         tracking_error_ = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
@@ -123,12 +124,11 @@ Result<std::map<std::uint64_t, std::vector<fz_task_row>>> Freezer::rows_by_cgrou
     if (!config_.use_bpf)
         return Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};
     const bool silent = !top.announces();
-    if (!onlooker_ || (silent && !onlooker_sees_silent_)) {
+    if (!onlooker_ || (silent && !onlooker_->watches_silent_cgroups())) {
         auto opened = TaskSnapshot::open(1, silent);
         if (!opened)
             return std::move(opened).error();
         onlooker_.emplace(std::move(*opened));
-        onlooker_sees_silent_ = silent;
     }
     if (auto watched = onlooker_->watch(0, top); !watched)
         return std::move(watched).error();

@@ -150,7 +150,6 @@ class Freezer
     std::optional<Tracker> tracker_;
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
     std::optional<TaskSnapshot> onlooker_; // stands alone, for status; loaded at first use
-    bool onlooker_sees_silent_ = false;    // see TaskSnapshot::open()
     std::optional<Error> tracking_error_;
     std::optional<Explainer> explainer_;
 };

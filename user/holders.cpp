@@ -29,12 +29,6 @@ struct DirCloser {
 };
 using Dir = std::unique_ptr<DIR, DirCloser>;
 
-std::string file_text(const std::string &path)
-{
-    auto text = read_file_at(AT_FDCWD, path);
-    return text ? std::move(*text) : std::string();
-}
-
 bool is_fuse(const MountEntry &mount)
 {
     return mount.type == "fuse" || mount.type == "fuseblk" || mount.type.starts_with("fuse.");
@@ -79,7 +73,7 @@ std::optional<std::uint64_t> value_after(std::string_view text, std::string_view
 
 std::string HolderFinder::read(std::uint32_t pid, const std::string &file) const
 {
-    return file_text(proc_ + "/" + std::to_string(pid) + "/" + file);
+    return read_text(proc_ + "/" + std::to_string(pid) + "/" + file);
 }
 
 Holder HolderFinder::process(Holder::Role role, std::uint32_t pid, Confidence confidence) const
@@ -191,7 +185,7 @@ std::optional<MountEntry> HolderFinder::mount_in_use(const TaskRecord &task) con
 {
     const std::string base = proc_ + "/" + std::to_string(task.tid);
     // "NR ARG0 ...", or "running", or "-1 SP PC" outside a system call.
-    std::istringstream call(file_text(base + "/syscall"));
+    std::istringstream call(read_text(base + "/syscall"));
     long number = -1;
     std::string argument;
     if (!(call >> number >> argument) || number < 0 || !argument.starts_with("0x"))
@@ -201,10 +195,10 @@ std::optional<MountEntry> HolderFinder::mount_in_use(const TaskRecord &task) con
         std::from_chars(argument.data() + 2, argument.data() + argument.size(), fd, 16);
     if (error != std::errc() || fd > 1U << 20)
         return std::nullopt;
-    const auto id = value_after(file_text(base + "/fdinfo/" + std::to_string(fd)), "mnt_id");
+    const auto id = value_after(read_text(base + "/fdinfo/" + std::to_string(fd)), "mnt_id");
     if (!id)
         return std::nullopt;
-    for (MountEntry &mount : parse_mounts(file_text(base + "/mountinfo"))) {
+    for (MountEntry &mount : parse_mounts(read_text(base + "/mountinfo"))) {
         if (mount.id == *id)
             return std::move(mount);
     }
@@ -216,14 +210,14 @@ std::optional<MountEntry> HolderFinder::fuse_mount(const TaskRecord &task) const
     if (auto used = mount_in_use(task); used && is_fuse(*used))
         return used;
     std::vector<MountEntry> mounts =
-        parse_mounts(file_text(proc_ + "/" + std::to_string(task.tid) + "/mountinfo"));
+        parse_mounts(read_text(proc_ + "/" + std::to_string(task.tid) + "/mountinfo"));
     std::erase_if(mounts, [](const MountEntry &mount) { return !is_fuse(mount); });
     if (mounts.size() > 1) {
         // Requests that wait for an answer, where fusectl is mounted.
         std::vector<MountEntry> waiting = mounts;
         std::erase_if(waiting, [](const MountEntry &mount) {
             const auto count = parse_number(
-                file_text("/sys/fs/fuse/connections/" + std::to_string(mount.minor) + "/waiting"));
+                read_text("/sys/fs/fuse/connections/" + std::to_string(mount.minor) + "/waiting"));
             return count.value_or(0) == 0;
         });
         if (!waiting.empty())
@@ -288,7 +282,7 @@ void HolderFinder::find_v1(const TaskRecord &task, std::vector<Holder> &out) con
         if (auto mounts = read_cgroup_mounts()) {
             const CgroupMount *const mount = find_mount(*mounts, Hierarchy::kV1Freezer);
             if (mount && mount->root == "/")
-                holder.type = file_text(mount->mount_point + holder.path + "/freezer.state");
+                holder.type = read_text(mount->mount_point + holder.path + "/freezer.state");
         }
         while (!holder.type.empty() && holder.type.back() == '\n')
             holder.type.pop_back();

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
 #include <sstream>
 #include <utility>
 
@@ -13,19 +12,6 @@ namespace freezer
 {
 namespace
 {
-
-bool has_option(std::string_view options, std::string_view wanted)
-{
-    while (!options.empty()) {
-        const size_t comma = options.find(',');
-        if (options.substr(0, comma) == wanted)
-            return true;
-        if (comma == std::string_view::npos)
-            return false;
-        options.remove_prefix(comma + 1);
-    }
-    return false;
-}
 
 // Whether the path of its point leads elsewhere: the lines' order tells nothing about that, their
 // parents do. A mount that covers another lies on the same parent, or on the covered one's own
@@ -100,7 +86,7 @@ std::vector<CgroupMount> parse_mountinfo(std::string_view text)
         const bool v2 = mount.type == "cgroup2";
         if ((!v2 && mount.type != "cgroup") || is_covered(mount, all))
             continue;
-        const bool freezer = has_option(mount.options, "freezer");
+        const bool freezer = has_word(mount.options, "freezer");
         mounts.push_back({v2        ? Hierarchy::kV2
                           : freezer ? Hierarchy::kV1Freezer
                                     : Hierarchy::kV1Other,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/proc_tasks.h"
 
-#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "user/account.h"
 #include "user/files.h"
@@ -14,12 +16,6 @@ namespace freezer
 {
 namespace
 {
-
-std::string proc_file(std::uint32_t tid, const char *name)
-{
-    auto text = read_file_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/" + name);
-    return text ? std::move(*text) : std::string();
-}
 
 // Where a task sleeps that its cgroup counts as frozen. The first two are the refrigerator, of
 // which wchan shows the outer function where the inner one was inlined.
@@ -51,6 +47,11 @@ bool is_held_by_v1(std::string_view wchan, char state)
 }
 
 } // namespace
+
+std::string proc_file(std::uint32_t tid, const char *name)
+{
+    return read_text("/proc/" + std::to_string(tid) + "/" + name);
+}
 
 std::string_view innermost_function(std::string_view stack)
 {
@@ -104,6 +105,20 @@ std::optional<ProcMembership> read_proc_status(int tid, std::uint32_t hierarchy)
             return ProcMembership{static_cast<int>(*tgid), std::move(*cgroup)};
     }
     return std::nullopt;
+}
+
+Result<UniqueFd> hold_process(int tid, int tgid, const Cgroup &cgroup)
+{
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, tgid, 0)));
+    if (!process) {
+        if (errno == ESRCH)
+            return UniqueFd();
+        return Error::from_errno(errno, "pidfd_open");
+    }
+    const auto now = read_proc_status(tid, cgroup.hierarchy_id());
+    if (!now || now->tgid != tgid || !now->cgroup.ends_with(cgroup.path()))
+        return UniqueFd();
+    return process;
 }
 
 std::vector<TaskEntry> own_tasks_from_proc(Cgroup &cgroup)

@@ -13,9 +13,13 @@
 #include "bpf/abi.h"
 #include "user/cgroup.h"
 #include "user/report.h"
+#include "user/unique_fd.h"
 
 namespace freezer
 {
+
+// The whole of /proc/TID/NAME, "" when it cannot be read.
+std::string proc_file(std::uint32_t tid, const char *name);
 
 struct ProcStat {
     std::uint32_t pid = 0;
@@ -39,6 +43,9 @@ struct ProcMembership {
 
 // nullopt when the thread is gone. `hierarchy` as Cgroup::hierarchy_id().
 std::optional<ProcMembership> read_proc_status(int tid, std::uint32_t hierarchy);
+// The process `tgid` of a thread of the cgroup, held by a descriptor: only when that is open is the
+// thread seen to be in both, so no reused id is hit. An empty one: it is not, or not any more.
+Result<UniqueFd> hold_process(int tid, int tgid, const Cgroup &cgroup);
 
 // The tasks of this very cgroup, or of everything below it too, by the cgroup's file. Whether one
 // is frozen no file of /proc tells for sure; it is taken from where the task sleeps, and a task

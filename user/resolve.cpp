@@ -143,15 +143,8 @@ std::optional<std::uint32_t> parse_v1_hierarchy(std::string_view text, std::stri
         const auto parsed = parse_proc_cgroup_line(line);
         if (!parsed || parsed->hierarchy == 0)
             continue;
-        std::string_view names = parsed->controllers;
-        while (!names.empty()) {
-            const size_t comma = names.find(',');
-            if (names.substr(0, comma) == controller)
-                return parsed->hierarchy;
-            if (comma == std::string_view::npos)
-                break;
-            names.remove_prefix(comma + 1);
-        }
+        if (has_word(parsed->controllers, controller))
+            return parsed->hierarchy;
     }
     return std::nullopt;
 }

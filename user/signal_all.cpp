@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cerrno>
 #include <charconv>
@@ -61,12 +60,6 @@ std::optional<std::uint64_t> mask_line(std::string_view line, std::string_view k
     if (error != std::errc())
         return std::nullopt;
     return value;
-}
-
-std::string read_status(const std::string &directory)
-{
-    auto text = read_file_at(AT_FDCWD, directory + "/status");
-    return text ? std::move(*text) : std::string();
 }
 
 } // namespace
@@ -131,20 +124,17 @@ Result<std::vector<MemberProcess>> member_processes(Cgroup &top)
             const auto member = read_proc_status(tid, cgroup->hierarchy_id());
             if (!member || known.contains(member->tgid))
                 continue;
-            UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, member->tgid, 0)));
-            const int error = errno;
-            if (!pidfd && error != ESRCH)
-                return Error::from_errno(error, "pidfd_open");
-            const auto again = read_proc_status(tid, cgroup->hierarchy_id());
-            if (!pidfd || !again || again->tgid != member->tgid ||
-                !again->cgroup.ends_with(cgroup->path()))
+            auto pidfd = hold_process(tid, member->tgid, *cgroup);
+            if (!pidfd)
+                return std::move(pidfd).error();
+            if (!*pidfd)
                 continue;
             known.insert(member->tgid);
-            auto comm = read_file_at(AT_FDCWD, "/proc/" + std::to_string(member->tgid) + "/comm");
-            if (comm && !comm->empty())
-                comm->pop_back(); // its line end
-            members.push_back({static_cast<std::uint32_t>(member->tgid),
-                               comm ? std::move(*comm) : std::string(), std::move(pidfd)});
+            const auto pid = static_cast<std::uint32_t>(member->tgid);
+            std::string comm = proc_file(pid, "comm");
+            if (!comm.empty())
+                comm.pop_back(); // its line end
+            members.push_back({pid, std::move(comm), std::move(*pidfd)});
         }
     }
     return members;
@@ -173,7 +163,7 @@ std::optional<SignalMasks> read_signal_masks(std::uint32_t pid)
     const std::string directory = "/proc/" + std::to_string(pid);
     SignalMasks masks;
     bool found = false;
-    const std::string status = read_status(directory);
+    const std::string status = read_text(directory + "/status");
     for (const std::string_view line : split_lines(status)) {
         if (const auto mask = mask_line(line, "ShdPnd:\t")) {
             masks.pending = *mask;
@@ -195,7 +185,7 @@ std::optional<SignalMasks> read_signal_masks(std::uint32_t pid)
         return std::nullopt;
     const std::string below = directory + "/task/";
     for (const std::string &thread : *threads) {
-        const std::string text = read_status(below + thread);
+        const std::string text = read_text(below + thread + "/status");
         for (const std::string_view line : split_lines(text)) {
             if (const auto blocked = mask_line(line, "SigBlk:\t"))
                 masks.blocked_by_all &= *blocked;
@@ -402,9 +392,7 @@ class SignalSweep
                 decide(pending, SignalledProcess::End::kHandled);
                 continue;
             }
-            const auto text =
-                read_file_at(AT_FDCWD, "/proc/" + std::to_string(entry(pending).pid) + "/stat");
-            const auto stat = text ? parse_proc_stat(*text) : std::nullopt;
+            const auto stat = parse_proc_stat(proc_file(entry(pending).pid, "stat"));
             if (stat && stat->state == 'T')
                 decide(pending, SignalledProcess::End::kStopped);
         }
@@ -422,10 +410,6 @@ Result<std::vector<SignalReport>> Freezer::signal(std::span<Target> targets,
                                                   const SignalOptions &options)
 {
     const std::uint64_t start_ns = now_ns();
-    if (options.wait && tracker_ && !tracker_->watches_deliveries()) {
-        snapshot_.reset();
-        tracker_.reset();
-    }
     config_.tracker.deliveries |= options.wait;
     FreezeOptions freeze_options;
     static_cast<WaitOptions &>(freeze_options) = options;

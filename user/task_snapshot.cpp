@@ -80,6 +80,11 @@ Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t ma
     return TaskSnapshot(std::move(impl));
 }
 
+bool TaskSnapshot::watches_silent_cgroups() const
+{
+    return impl_->skeleton->links.dump_task_v1 != nullptr;
+}
+
 Status TaskSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
 {
     return impl_->maps.watch(slot, cgroup);

@@ -32,6 +32,8 @@ class TaskSnapshot
     TaskSnapshot &operator=(TaskSnapshot &&) noexcept;
     ~TaskSnapshot();
 
+    // As open() was told, or as the tracker's.
+    [[nodiscard]] bool watches_silent_cgroups() const;
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
 

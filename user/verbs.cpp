@@ -12,7 +12,6 @@
 #include "user/freezer.h"
 #include "user/operation.h"
 #include "user/proc_tasks.h"
-#include "user/unique_fd.h"
 
 namespace freezer
 {
@@ -310,8 +309,8 @@ class KillOperation final : public Operation
             // complete_signal() in kernel/signal.c; seen on 6.18).
             signal(*job.cgroup, &Cgroup::headless_processes);
         } else if (!job.cgroup->signals_wait_for_thaw()) {
-            signal(*job.cgroup,
-                   &Cgroup::own_tasks); // takes effect at once, and the freeze can stay
+            // Takes effect at once, and the freeze can stay.
+            signal(*job.cgroup, &Cgroup::own_tasks);
         } else if (sweep.stage == Sweep::Stage::kFreezing) {
             if (!reading.frozen)
                 return;
@@ -352,6 +351,11 @@ class KillOperation final : public Operation
             }
         }
         std::move(storage.begin(), storage.end(), std::back_inserter(sweep.storage));
+        thaw(job);
+    }
+
+    void thaw(Job &job)
+    {
         if (auto thawed = request(job, false);
             !thawed && thawed.error().kind != ErrorKind::kNoSuchCgroup)
             job.report.warnings.push_back("could not be thawed again: " + thawed.error().message);
@@ -392,14 +396,10 @@ class KillOperation final : public Operation
         Sweep &sweep = sweeps_[job.slot];
         if (sweep.stage == Sweep::Stage::kNone)
             return;
-        if (!job.before.self_freezing) {
-            if (auto thawed = request(job, false);
-                !thawed && thawed.error().kind != ErrorKind::kNoSuchCgroup)
-                job.report.warnings.push_back("could not be thawed again: " +
-                                              thawed.error().message);
-        } else if (sweep.stage == Sweep::Stage::kDying && !late) {
+        if (!job.before.self_freezing)
+            thaw(job);
+        else if (sweep.stage == Sweep::Stage::kDying && !late)
             sweep.frozen_before.push_back(job.cgroup);
-        }
         for (Cgroup *const cgroup : std::exchange(sweep.frozen_before, {})) {
             if (auto frozen = cgroup->request_freeze(true);
                 !frozen && frozen.error().kind != ErrorKind::kNoSuchCgroup)
@@ -423,19 +423,13 @@ class KillOperation final : public Operation
         }
     }
 
-    // Kills the process of a thread, surely the one that is meant: the descriptor holds a process,
-    // and only then is the thread seen to be in it and in the cgroup, so no reused id is hit.
     static void kill_process_of(int tid, const Cgroup &cgroup)
     {
         const auto status = read_proc_status(tid, cgroup.hierarchy_id());
         if (!status)
             return;
-        const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, status->tgid, 0)));
-        const auto again = read_proc_status(tid, cgroup.hierarchy_id());
-        if (!process || !again || again->tgid != status->tgid ||
-            !again->cgroup.ends_with(cgroup.path()))
-            return;
-        (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+        if (const auto process = hold_process(tid, status->tgid, cgroup); process && *process)
+            (void)::syscall(SYS_pidfd_send_signal, process->get(), SIGKILL, nullptr, 0);
     }
 
     // Children first.

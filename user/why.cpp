@@ -205,12 +205,6 @@ std::uint32_t state_of_letter(char letter)
     }
 }
 
-std::string proc_file(std::uint32_t tid, const char *name)
-{
-    auto text = read_file_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/" + name);
-    return text ? std::move(*text) : std::string();
-}
-
 bool has_pending_kill(std::uint32_t tid)
 {
     const std::string status = proc_file(tid, "status");
