@@ -296,6 +296,22 @@ TEST_P(V1, a_straggler_leaves_it_freezing_until_it_is_released_or_cancelled)
     release.join();
 }
 
+TEST_P(V1, one_that_falls_asleep_after_the_request_is_asked_once_more)
+{
+    if (!straggler.possible())
+        GTEST_SKIP() << straggler.why();
+    // It will wait for its vfork child, where only a write of FROZEN freezes it. The child was made
+    // before its parent came to this cgroup, and is in none.
+    const pid_t pid = straggler.spawn(scratch_->v2(), "", test::Straggler::Call::kVfork);
+    scratch_->adopt(pid);
+    std::thread release([&] {
+        EXPECT_TRUE(test::eventually([&] { return scratch_->read("freezer.self_freezing") == "1\n"; }));
+        straggler.release();
+    });
+    expect_frozen(freeze(test::listing()));
+    release.join();
+}
+
 TEST_P(V1Bpf, the_file_is_not_read_while_waiting)
 {
     if (!straggler.possible())

@@ -366,10 +366,10 @@ Straggler::~Straggler()
         ::munmap(page_, static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
 }
 
-pid_t Straggler::spawn(Scratch &scratch, const std::string &below)
+pid_t Straggler::spawn(Scratch &scratch, const std::string &below, Call call)
 {
     const pid_t pid = scratch.spawn(
-        [this] {
+        [this, call] {
             // A userfaultfd serves the memory of the process that made it: the child makes it and
             // hands it to the parent. Blocking ones always poll as an error (fs/userfaultfd.c).
             const int uffd = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
@@ -398,7 +398,15 @@ pid_t Straggler::spawn(Scratch &scratch, const std::string &below)
             int pipe[2];
             if (::sendmsg(sockets_[1], &message, 0) != 1 || ::pipe(pipe) != 0)
                 die("sendmsg");
-            (void)!::write(pipe[1], page_, 1);
+            if (call == Call::kVfork) {
+                clone_args args{};
+                args.flags = CLONE_VFORK | CLONE_PARENT_SETTID;
+                args.parent_tid = reinterpret_cast<__u64>(page_);
+                args.exit_signal = SIGCHLD;
+                (void)::syscall(SYS_clone3, &args, sizeof(args));
+            } else {
+                (void)!::write(pipe[1], page_, 1);
+            }
             sleep_for_ever();
         },
         below);

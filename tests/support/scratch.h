@@ -103,8 +103,8 @@ size_t scaled(size_t n, size_t least = 1);
 // In a child: sleeps until it is killed.
 [[noreturn]] void sleep_for_ever();
 
-// Blocks its caller in write(2) on a page that nobody serves (userfaultfd): a task that does not
-// reach the freezer until release(), and dies of SIGKILL all the same.
+// Blocks its caller in a system call on a page that nobody serves (userfaultfd): a task that does
+// not reach the freezer until release(), and dies of SIGKILL all the same.
 class Straggler
 {
   public:
@@ -115,8 +115,12 @@ class Straggler
     // False: the kernel has no userfaultfd for us; why() says so.
     [[nodiscard]] bool possible() const { return why_.empty(); }
     [[nodiscard]] const std::string &why() const { return why_; }
+    enum class Call {
+        kWrite, // write(2)
+        kVfork, // clone3(2), which after release() waits for a child that sleeps for ever
+    };
     // Spawns the blocked child and returns when it is blocked.
-    pid_t spawn(Scratch &scratch, const std::string &below = "");
+    pid_t spawn(Scratch &scratch, const std::string &below = "", Call call = Call::kWrite);
     // Serves the page: the child goes on and then sleeps for ever.
     void release();
 
