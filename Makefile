@@ -158,13 +158,13 @@ KERNELS  ?=
 VM_FLAGS ?=
 vm_run    = tests/vm/run.py --out $(O)/vm $(if $(KERNELS),--kernels '$(KERNELS)') $(VM_FLAGS)
 
-vm:  ## the tests on a few other kernels, under QEMU; KERNELS='regex' selects
+vm: deps  ## the tests on a few other kernels, under QEMU; KERNELS='regex' selects
 	$(Q)tests/vm/install-deps.sh base
 	$(Q)tests/vm/install-deps.sh $$($(vm_run) --tier 1 --list-architectures)
 	$(Q)tests/vm/runner_test.py --quiet
 	$(Q)$(vm_run) --tier 1
 
-vm-all:  ## the tests on every kernel of tests/vm/kernels.tsv, and the table in docs/
+vm-all: deps  ## the tests on every kernel of tests/vm/kernels.tsv, and the table in docs/
 	$(Q)tests/vm/install-deps.sh
 	$(Q)status=0; $(vm_run) --tier 2 || status=$$?; \
 		tests/vm/support_table.py $(O)/vm/results.json docs/kernel-support.md && exit $$status
