@@ -22,6 +22,9 @@ enum {
 	FZ_COMM_LEN = 16,
 	/* Distinct depths (cgroup.level) at which targets may lie at the same time. */
 	FZ_LEVELS_MAX = 64,
+	/* How many processes can use a shared tracker at the same time, and how many targets each. */
+	FZ_CLIENTS_MAX = 8,
+	FZ_CLIENT_SLOTS = 1024,
 };
 
 /* Kernel task states and flags that both sides test. */
@@ -87,7 +90,7 @@ enum fz_event_kind {
 
 /* fz_event.flags */
 enum {
-	FZ_EVF_OWN = 1U << 0, /* the actor is the process that loaded the tracker */
+	FZ_EVF_OWN = 1U << 0, /* the actor is the process that watches the target */
 	FZ_EVF_HANDLED = 1U << 1, /* FZ_EV_DELIVERED: a handler of the task's own takes it */
 	FZ_EVF_INTO = 1U << 2, /* FZ_EV_MOVED: the task is now in a target */
 };
@@ -105,6 +108,8 @@ enum {
 	FZ_WAKE_TASKS = 1U << 8, /* every arrival and exit */
 	/* What a v1 freezer's missing tasks do: arrivals, FZ_EV_ASLEEP and FZ_EV_LEFT. Births are sent. */
 	FZ_WAKE_MISSING = 1U << 9,
+	/* Not a wake-up: send every arrival, birth and death; they wait as all others. */
+	FZ_TELL_TASKS = 1U << 10,
 };
 
 struct fz_task {
@@ -143,9 +148,18 @@ struct fz_target {
 	unsigned int wake;             /* FZ_WAKE_*; written by the library only */
 	unsigned int killer;           /* tgid of the last SIGKILL sender, 0: none */
 	unsigned int lost;             /* grows when an event of this target found no room */
-	unsigned int reserved;
+	unsigned int owner_tgid;       /* the process that watches it, as in its ... */
+	unsigned long long owner_ns_dev; /* ... pid namespace: st_dev and st_ino of */
+	unsigned long long owner_ns_ino; /* /proc/self/ns/pid */
+	/* The library's own: what is to be undone when its process is gone. */
+	unsigned long long cgroup_id; /* 0: the slot is free */
+	unsigned int hierarchy;
+	unsigned int level; /* or FZ_ANY_LEVEL */
 };
-FZ_ASSERT(sizeof(struct fz_target) == 40, "fz_target layout");
+FZ_ASSERT(sizeof(struct fz_target) == 72, "fz_target layout");
+
+/* fz_target.level of a cgroup of which it is not known. */
+#define FZ_ANY_LEVEL 0xffffffffU
 
 /* What one CPU counted for one target since the library cleared it. */
 struct fz_stats {
@@ -157,17 +171,21 @@ struct fz_stats {
 };
 FZ_ASSERT(sizeof(struct fz_stats) == 64, "fz_stats layout");
 
-/* fz_config[0] */
+/* fz_config[0], which the library maps into its memory. */
 struct fz_config {
 	unsigned int level_count;
 	unsigned int levels[FZ_LEVELS_MAX]; /* cgroup.level of the entries of fz_target_index */
-	unsigned int watch_moves;           /* send FZ_EV_MOVED */
-	unsigned int watch_signal;          /* send FZ_EV_DELIVERED of this signal, and of SIGKILL */
+	unsigned int level_users[FZ_LEVELS_MAX]; /* the library's own: how many entries; 0: unused */
+	unsigned int watch_moves;  /* send FZ_EV_MOVED to these clients, a bit for each */
+	unsigned int watch_signal; /* send FZ_EV_DELIVERED of this signal, and of SIGKILL */
 };
 
-/* What fz_drops counts besides the events, which use their own kind as index. */
+/*
+ * What fz_drops counts besides the events, which use their own kind as index, after FZ_EV_KINDS for
+ * each client before theirs.
+ */
 enum {
-	FZ_DROP_RECORD = 0, /* no room to remember that a task has arrived */
+	FZ_DROP_RECORD = 0, /* no room to remember that a task has arrived; at client 0, for all */
 };
 
 /* What is remembered of a task. */

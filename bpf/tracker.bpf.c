@@ -30,7 +30,7 @@
  * which of them are missing, does the counting (user/missing_tasks.h).
  *
  * Cost: nothing is allocated or sent for tasks outside the targets. Arrivals go to the ring buffer
- * only when asked for (fz_task_events) and never wake the reader; what completes a target does,
+ * only when asked for (FZ_TELL_TASKS) and never wake the reader; what completes a target does,
  * once. Every event that finds no room is counted in fz_drops.
  */
 #include "vmlinux/vmlinux.h"
@@ -45,11 +45,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Policy, set by the library before loading. */
-const volatile bool fz_task_events = false; /* send arrivals, forks and exits */
-const volatile __u32 fz_owner_tgid = 0;     /* the process that loads this, as in its ... */
-const volatile __u64 fz_owner_ns_dev = 0;   /* ... pid namespace: st_dev and st_ino of */
-const volatile __u64 fz_owner_ns_ino = 0;   /* /proc/self/ns/pid */
+/*
+ * Set by the library before loading: whether several processes will use this tracker at the same
+ * time, each with slots and a ring buffer of its own.
+ */
+const volatile bool fz_shared = false;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,16 +71,35 @@ struct {
 	__uint(max_entries, 256 * 1024); /* the library sets the size */
 } fz_events SEC(".maps");
 
+struct fz_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+};
+
+/* Instead of fz_events when shared: the ring buffer of each client. The library puts them in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, FZ_CLIENTS_MAX);
+	__type(key, __u32);
+	__array(values, struct fz_ring);
+} fz_client_events SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FZ_EV_KINDS);
+	__uint(max_entries, FZ_EV_KINDS); /* for each client */
 	__type(key, __u32);
 	__type(value, __u64);
 } fz_drops SEC(".maps");
 
-static __always_inline void count_drop(__u32 kind)
+static __always_inline __u32 client_of(__u32 slot)
 {
-	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &kind);
+	return fz_shared ? slot / FZ_CLIENT_SLOTS : 0;
+}
+
+static __always_inline void count_drop(__u32 client, __u32 kind)
+{
+	__u32 index = client * FZ_EV_KINDS + kind;
+	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &index);
 
 	if (drops)
 		__sync_fetch_and_add(drops, 1); /* see credit_life() */
@@ -94,27 +113,37 @@ static __always_inline void describe_task(struct fz_task *out, struct task_struc
 	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 }
 
-/* True in the context of the process that loaded this tracker, whatever pid namespace it lives in. */
-static __always_inline bool current_is_owner(void)
+/* True in the context of the process that watches the target, whatever pid namespace it lives in. */
+static __always_inline bool current_is_owner(const struct fz_target *target)
 {
 	struct bpf_pidns_info self = {};
 
 	/* 5.7 (b4490c5c4e02) */
-	if (bpf_get_ns_current_pid_tgid(fz_owner_ns_dev, fz_owner_ns_ino, (void *)&self,
+	if (bpf_get_ns_current_pid_tgid(target->owner_ns_dev, target->owner_ns_ino, (void *)&self,
 					sizeof(self)))
 		return false;
-	return self.tgid == fz_owner_tgid;
+	return self.tgid == target->owner_tgid;
+}
+
+static __always_inline struct fz_event *reserve_event(__u32 client)
+{
+	if (!fz_shared)
+		return bpf_ringbuf_reserve(&fz_events, sizeof(struct fz_event), 0);
+
+	void *ring = bpf_map_lookup_elem(&fz_client_events, &client);
+
+	return ring ? bpf_ringbuf_reserve(ring, sizeof(struct fz_event), 0) : NULL;
 }
 
 /* False where the ring buffer has no room, which is counted. */
-static __always_inline bool send_event(__u32 kind, __u32 slot, __u64 time_ns, __u64 cgroup_id,
-				       __u32 value, __u32 flags, struct task_struct *task,
-				       bool wake)
+static __always_inline bool send_to(__u32 client, __u32 kind, __u32 slot, __u64 time_ns,
+				    __u64 cgroup_id, __u32 value, __u32 flags,
+				    struct task_struct *task, bool wake)
 {
-	struct fz_event *event = bpf_ringbuf_reserve(&fz_events, sizeof(*event), 0);
+	struct fz_event *event = reserve_event(client);
 
 	if (!event) {
-		count_drop(kind);
+		count_drop(client, kind);
 		return false;
 	}
 	*event = (struct fz_event){
@@ -128,6 +157,14 @@ static __always_inline bool send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 	describe_task(&event->task, task);
 	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return true;
+}
+
+/* To whose target it is. */
+static __always_inline bool send_event(__u32 kind, __u32 slot, __u64 time_ns, __u64 cgroup_id,
+				       __u32 value, __u32 flags, struct task_struct *task,
+				       bool wake)
+{
+	return send_to(client_of(slot), kind, slot, time_ns, cgroup_id, value, flags, task, wake);
 }
 
 /* For what must not get lost unnoticed. */
@@ -169,7 +206,7 @@ __attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgr
 		stats->slowest_ns = now;
 		describe_task(&stats->slowest, (struct task_struct *)task);
 	}
-	if (fz_task_events || wake)
+	if (wake || (target->wake & FZ_TELL_TASKS))
 		send_or_mark(target, FZ_EV_ARRIVED, slot, cgroup_id, now, (struct task_struct *)task,
 			     wake);
 	return again ? 0 : now;
@@ -212,7 +249,7 @@ static __always_inline void handle_arrival(struct task_struct *task)
 	if (record)
 		record->arrived_ns = arrived;
 	else
-		count_drop(FZ_DROP_RECORD);
+		count_drop(0, FZ_DROP_RECORD);
 }
 
 static __always_inline bool has_arrived(struct task_struct *task)
@@ -282,7 +319,7 @@ int BPF_PROG(on_sched_switch_v1, bool preempt, struct task_struct *prev)
 	if (record)
 		record->arrived_v1_ns = now;
 	else
-		count_drop(FZ_DROP_RECORD);
+		count_drop(0, FZ_DROP_RECORD);
 	return 0;
 }
 
@@ -307,7 +344,7 @@ int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
 		return 0;
 
 	__u64 now = bpf_ktime_get_ns();
-	bool own = current_is_owner();
+	bool own = current_is_owner(target);
 
 	target->request_ns = now;
 	send_event(FZ_EV_FREEZE, slot, now, BPF_CORE_READ(cgrp, kn, id), 1,
@@ -324,7 +361,7 @@ int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 	if (!target)
 		return 0;
 
-	bool own = current_is_owner();
+	bool own = current_is_owner(target);
 
 	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
 		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_THAW));
@@ -401,10 +438,18 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgrp)
 	if (!target)
 		return 0;
 
-	bool own = current_is_owner();
+	bool own = current_is_owner(target);
 
 	send_event(FZ_EV_REMOVED, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
 		   own ? FZ_EVF_OWN : 0, fz_current(), target->wake & FZ_WAKE_REMOVED);
+	return 0;
+}
+
+/* Global for the verifier's sake, see fz_target_above(). */
+__attribute__((noinline)) int tell_move(__u32 client, __u64 cgroup_id, __u32 flags, __u64 task)
+{
+	send_to(client, FZ_EV_MOVED, FZ_NO_TARGET, bpf_ktime_get_ns(), cgroup_id, 0, flags,
+		(struct task_struct *)task, true);
 	return 0;
 }
 
@@ -425,8 +470,14 @@ int BPF_PROG(on_attach_task, struct cgroup *dst, const char *path, struct task_s
 
 	bool into = fz_holds(&v2) || fz_holds(&v1);
 
-	send_event(FZ_EV_MOVED, FZ_NO_TARGET, bpf_ktime_get_ns(), BPF_CORE_READ(dst, kn, id), 0,
-		   into ? FZ_EVF_INTO : 0, task, true);
+	__u32 clients = config->watch_moves;
+	__u32 flags = into ? FZ_EVF_INTO : 0;
+	__u64 cgroup_id = BPF_CORE_READ(dst, kn, id);
+	__u64 address = fz_address(task);
+
+	for (__u32 client = 0; client < FZ_CLIENTS_MAX; client++)
+		if (clients & (1U << client))
+			tell_move(client, cgroup_id, flags, address);
 	return 0;
 }
 
@@ -439,7 +490,7 @@ __attribute__((noinline)) int credit_kill(__u32 slot, __u64 cgroup_id, __u32 sen
 		return 0;
 	target->killer = sender;
 	send_event(FZ_EV_KILL, slot, bpf_ktime_get_ns(), cgroup_id, 9,
-		   current_is_owner() ? FZ_EVF_OWN : 0,
+		   current_is_owner(target) ? FZ_EVF_OWN : 0,
 		   (struct task_struct *)bpf_get_current_task(), false);
 	return 0;
 }
@@ -494,8 +545,9 @@ int BPF_PROG(on_signal_deliver, int sig, void *info, struct k_sigaction *action)
 	/* SIG_DFL and SIG_IGN are 0 and 1 everywhere. */
 	__u64 handler = (__u64)BPF_CORE_READ(action, sa.sa_handler);
 
-	send_event(FZ_EV_DELIVERED, FZ_NO_TARGET, bpf_ktime_get_ns(), 0, sig,
-		   handler > 1 ? FZ_EVF_HANDLED : 0, task, true);
+	/* Never when shared: see TrackerOptions::deliveries. */
+	send_to(0, FZ_EV_DELIVERED, FZ_NO_TARGET, bpf_ktime_get_ns(), 0, sig,
+		handler > 1 ? FZ_EVF_HANDLED : 0, task, true);
 	return 0;
 }
 
@@ -516,7 +568,7 @@ __attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __
 		__sync_fetch_and_add(&stats->forked, 1);
 	else
 		__sync_fetch_and_add(&stats->exited, 1);
-	if (fz_task_events || wake || missing)
+	if (wake || missing || (target->wake & FZ_TELL_TASKS))
 		send_or_mark(target, kind, slot, cgroup_id, bpf_ktime_get_ns(),
 			     (struct task_struct *)task, wake);
 	return 0;

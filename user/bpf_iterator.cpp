@@ -12,13 +12,13 @@
 namespace freezer
 {
 
-Status run_iterator(const bpf_link *link, const std::string &name,
+Status run_iterator(int link_fd, const std::string &name,
                     const std::function<size_t(std::span<const char>)> &take)
 {
     // One read gives at most what the kernel collects: 8 pages (kernel/bpf/bpf_iter.c).
     constexpr size_t kChunk = 256UL * 1024;
 
-    const UniqueFd fd(bpf_iter_create(bpf_link__fd(link)));
+    const UniqueFd fd(bpf_iter_create(link_fd));
     if (!fd)
         return Error::from_errno(errno, "run the BPF " + name);
     const auto chunk = std::make_unique_for_overwrite<char[]>(kChunk);

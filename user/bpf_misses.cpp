@@ -2,16 +2,15 @@
 #include "user/bpf_misses.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 namespace freezer
 {
 
-std::uint64_t missed_runs(const bpf_program *program)
+std::uint64_t missed_runs(int program_fd)
 {
     bpf_prog_info info{};
     std::uint32_t size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0)
+    if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0)
         return 0;
     return info.recursion_misses;
 }

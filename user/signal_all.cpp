@@ -240,9 +240,7 @@ class SignalSweep
             if (auto watched = tracker_->watch(slot, *targets[i].cgroup); !watched)
                 return watched;
         }
-        if (auto watched = tracker_->watch_signal(static_cast<std::uint32_t>(options_.signal));
-            !watched)
-            return watched;
+        tracker_->watch_signal(static_cast<std::uint32_t>(options_.signal));
         drain();
         return set_.add(tracker_->event_fd(), EPOLLIN, kRingToken);
     }
@@ -251,7 +249,7 @@ class SignalSweep
     {
         if (!tracker_)
             return;
-        (void)tracker_->watch_signal(0);
+        tracker_->watch_signal(0);
         for (size_t i = 0; i < targets; ++i)
             tracker_->unwatch(static_cast<std::uint32_t>(i));
     }

@@ -55,7 +55,10 @@ Result<StackSnapshot> StackSnapshot::open(bool silent)
         return bpf_error(-rc, "load the BPF stack iterator");
     if (const int rc = stacks_bpf::attach(impl->skeleton.get()); rc != 0)
         return bpf_error(-rc, "attach the BPF stack iterator");
-    impl->maps = TargetMaps(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    auto targets = TargetMaps::map(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    if (!targets)
+        return std::move(targets).error();
+    impl->maps = std::move(*targets);
     return StackSnapshot(std::move(impl));
 }
 
@@ -84,28 +87,29 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
     impl_->skeleton->bss->fz_candidates_only = options.candidates_only;
     impl_->skeleton->bss->fz_frozen_stacks = options.frozen_stacks;
     Pass pass;
-    auto done = run_iterator(
-        impl_->skeleton->links.dump_stack, "stack iterator", [&](std::span<const char> bytes) {
-            size_t at = 0;
-            while (bytes.size() - at >= sizeof(fz_stack_row)) {
-                Row row{{}, pass.addresses.size()};
-                std::memcpy(&row.row, bytes.data() + at, sizeof(row.row));
-                const bool stack = row.row.bits & FZ_STACK_FOLLOWS;
-                const size_t size = sizeof(row.row) + (stack ? kStackBytes : 0);
-                if (bytes.size() - at < size)
-                    break;
-                row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
-                if (stack && row.row.depth > 0) {
-                    pass.addresses.resize(row.first_address + row.row.depth);
-                    std::memcpy(&pass.addresses[row.first_address],
-                                bytes.data() + at + sizeof(row.row),
-                                row.row.depth * sizeof(std::uint64_t));
-                }
-                pass.rows.push_back(row);
-                at += size;
-            }
-            return at;
-        });
+    auto done =
+        run_iterator(bpf_link__fd(impl_->skeleton->links.dump_stack), "stack iterator",
+                     [&](std::span<const char> bytes) {
+                         size_t at = 0;
+                         while (bytes.size() - at >= sizeof(fz_stack_row)) {
+                             Row row{{}, pass.addresses.size()};
+                             std::memcpy(&row.row, bytes.data() + at, sizeof(row.row));
+                             const bool stack = row.row.bits & FZ_STACK_FOLLOWS;
+                             const size_t size = sizeof(row.row) + (stack ? kStackBytes : 0);
+                             if (bytes.size() - at < size)
+                                 break;
+                             row.row.depth = std::min<unsigned>(row.row.depth, FZ_STACK_DEPTH);
+                             if (stack && row.row.depth > 0) {
+                                 pass.addresses.resize(row.first_address + row.row.depth);
+                                 std::memcpy(&pass.addresses[row.first_address],
+                                             bytes.data() + at + sizeof(row.row),
+                                             row.row.depth * sizeof(std::uint64_t));
+                             }
+                             pass.rows.push_back(row);
+                             at += size;
+                         }
+                         return at;
+                     });
     if (!done)
         return std::move(done).error();
     return pass;
@@ -114,7 +118,8 @@ Result<StackSnapshot::Pass> StackSnapshot::take(const Options &options) const
 Result<std::vector<fz_open_file>> StackSnapshot::open_files() const
 {
     std::vector<fz_open_file> files;
-    auto done = for_each_row<fz_open_file>(impl_->skeleton->links.dump_holder, "file iterator",
+    auto done = for_each_row<fz_open_file>(bpf_link__fd(impl_->skeleton->links.dump_holder),
+                                           "file iterator",
                                            [&](const fz_open_file &row) { files.push_back(row); });
     if (!done)
         return std::move(done).error();

@@ -6,7 +6,9 @@
 #include <map>
 #include <optional>
 
+#include "bpf/abi.h"
 #include "user/cgroup.h"
+#include "user/mapped.h"
 #include "user/result.h"
 
 namespace freezer
@@ -14,38 +16,46 @@ namespace freezer
 
 // The library's side of bpf/targets.bpf.h: which cgroups the BPF programs watch. The descriptors
 // are those of the two maps and belong to the BPF object that made them.
+//
+// Other processes may do the same to the same maps (user/attached.h): `lock_fd` is then what is
+// locked (flock(2)) while the levels change, and `client` this process's number among them.
 class TargetMaps
 {
   public:
-    TargetMaps() = default;
-    TargetMaps(int config_fd, int index_fd) : config_fd_(config_fd), index_fd_(index_fd) {}
+    struct Entry {
+        std::uint64_t id = 0;
+        std::uint32_t hierarchy = 0;
+        std::uint32_t level = FZ_ANY_LEVEL;
+    };
 
-    // Gives the cgroup the slot. A cgroup has one slot at most.
+    TargetMaps() = default;
+    static Result<TargetMaps> map(int config_fd, int index_fd, int lock_fd = -1,
+                                  std::uint32_t client = 0);
+
+    // Gives the cgroup the slot. A cgroup has one slot at most: EBUSY where it has another.
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
+    // Takes back what a process that is gone has left.
+    void remove(const Entry &entry);
     // Whether FZ_EV_MOVED is sent.
-    Status watch_moves(bool on);
+    void watch_moves(bool on);
     // Of which signal FZ_EV_DELIVERED is sent; 0: of none.
-    Status watch_signal(std::uint32_t signal);
+    void watch_signal(std::uint32_t signal);
 
+    static Entry entry_of(const Cgroup &cgroup);
     [[nodiscard]] int config_fd() const { return config_fd_; }
     [[nodiscard]] int index_fd() const { return index_fd_; }
 
   private:
-    struct Entry {
-        std::uint64_t id;
-        std::uint32_t hierarchy;
-        std::optional<std::uint32_t> level;
-    };
-    Status publish();
+    Status add_level(std::uint32_t level);
+    void drop_level(std::uint32_t level);
 
-    bool watch_moves_ = false;
-    std::uint32_t watch_signal_ = 0;
+    Mapped<fz_config> config_;
     int config_fd_ = -1;
     int index_fd_ = -1;
+    int lock_fd_ = -1;
+    std::uint32_t client_ = 0;
     std::map<std::uint32_t, Entry> entries_; // by slot
-    // How many entries lie at each level; those of unknown level under nullopt. What is published.
-    std::map<std::optional<std::uint32_t>, std::uint32_t> levels_;
 };
 
 } // namespace freezer

@@ -9,6 +9,7 @@
 #include "tasks.skel.h"
 #include "user/bpf_errors.h"
 #include "user/bpf_iterator.h"
+#include "user/pins.h"
 #include "user/target_maps.h"
 #include "user/tracker.h"
 
@@ -24,8 +25,13 @@ struct SkeletonDeleter {
 } // namespace
 
 struct TaskSnapshot::Impl {
-    std::unique_ptr<tasks_bpf, SkeletonDeleter> skeleton;
+    std::unique_ptr<tasks_bpf, SkeletonDeleter> skeleton; // none beside a pinned tracker
+    std::vector<int> links;
     TargetMaps maps;
+    bool silent = false;
+    // The kernel's numbers of the slots that are ours.
+    std::uint32_t first_slot = 0;
+    std::uint32_t slots = 0;
 };
 
 TaskSnapshot::TaskSnapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -35,6 +41,13 @@ TaskSnapshot::~TaskSnapshot() = default;
 
 Result<TaskSnapshot> TaskSnapshot::beside(const Tracker &tracker)
 {
+    if (const PinnedTracker *const pinned = tracker.pinned()) {
+        auto impl = std::make_unique<Impl>();
+        impl->links.push_back(pinned->iterator.get());
+        impl->first_slot = tracker.first_slot();
+        impl->slots = tracker.max_targets();
+        return TaskSnapshot(std::move(impl));
+    }
     return load(&tracker, tracker.max_targets(), tracker.watches_silent_cgroups());
 }
 
@@ -76,13 +89,23 @@ Result<TaskSnapshot> TaskSnapshot::load(const Tracker *tracker, std::uint32_t ma
         return bpf_error(-rc, "load the BPF task iterator");
     if (const int rc = tasks_bpf::attach(impl->skeleton.get()); rc != 0)
         return bpf_error(-rc, "attach the BPF task iterator");
-    impl->maps = TargetMaps(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    auto targets = TargetMaps::map(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    if (!targets)
+        return std::move(targets).error();
+    impl->maps = std::move(*targets);
+    impl->silent = silent;
+    impl->slots = std::max(max_targets, 1U);
+    const auto &links = impl->skeleton->links;
+    for (const bpf_link *const link : {links.dump_task, links.dump_task_v1}) {
+        if (link) // asked for
+            impl->links.push_back(bpf_link__fd(link));
+    }
     return TaskSnapshot(std::move(impl));
 }
 
 bool TaskSnapshot::watches_silent_cgroups() const
 {
-    return impl_->skeleton->links.dump_task_v1 != nullptr;
+    return impl_->silent;
 }
 
 Status TaskSnapshot::watch(std::uint32_t slot, const Cgroup &cgroup)
@@ -98,16 +121,30 @@ void TaskSnapshot::unwatch(std::uint32_t slot)
 Result<std::vector<fz_task_row>> TaskSnapshot::take() const
 {
     std::vector<fz_task_row> rows;
-    const auto &links = impl_->skeleton->links;
-    for (bpf_link *const link : {links.dump_task, links.dump_task_v1}) {
-        if (!link)
-            continue; // not asked for
-        auto done = for_each_row<fz_task_row>(link, "task iterator",
-                                              [&](const fz_task_row &row) { rows.push_back(row); });
+    const Impl &impl = *impl_;
+    for (const int link : impl.links) {
+        auto done = for_each_row<fz_task_row>(link, "task iterator", [&](const fz_task_row &row) {
+            if (row.target - impl.first_slot >= impl.slots)
+                return; // another client's
+            rows.push_back(row);
+            rows.back().target -= impl.first_slot;
+        });
         if (!done)
             return std::move(done).error();
     }
     return rows;
+}
+
+Status TaskSnapshot::pin(const TrackerPins &pins) const
+{
+    return pins.pin(TrackerPins::kIterator, impl_->links.front());
+}
+
+std::uint64_t TaskSnapshot::build_id()
+{
+    size_t size = 0;
+    const void *const bytes = tasks_bpf::elf_bytes(&size);
+    return object_id(bytes, size);
 }
 
 } // namespace freezer

@@ -14,6 +14,7 @@ namespace freezer
 {
 
 class Tracker;
+class TrackerPins;
 
 // One pass over the tasks of some cgroups with everything below them, by the BPF task iterator:
 // zombies included, in the order of their ids within a hierarchy. Only tasks of this process's pid
@@ -36,6 +37,11 @@ class TaskSnapshot
     [[nodiscard]] bool watches_silent_cgroups() const;
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
+
+    // Makes one beside a shared tracker outlive this process.
+    [[nodiscard]] Status pin(const TrackerPins &pins) const;
+    // Another for each version of its BPF programs.
+    static std::uint64_t build_id();
 
     // A task below several targets has a row for each of them.
     Result<std::vector<fz_task_row>> take() const;

@@ -241,7 +241,11 @@ struct TraceSession::Impl {
         if (const int rc = trace_bpf::load(skeleton.get()); rc != 0)
             return bpf_error(-rc, "load the BPF programs");
 
-        maps = TargetMaps(bpf_map__fd(bpf_maps.fz_config), bpf_map__fd(bpf_maps.fz_target_index));
+        auto mapped =
+            TargetMaps::map(bpf_map__fd(bpf_maps.fz_config), bpf_map__fd(bpf_maps.fz_target_index));
+        if (!mapped)
+            return std::move(mapped).error();
+        maps = std::move(*mapped);
         std::uint32_t slot = 0;
         for (const Cgroup *const target : targets) {
             tops.push_back(target->path());
@@ -260,7 +264,7 @@ struct TraceSession::Impl {
     Status look_around()
     {
         return for_each_row<fz_trace_event>(
-            skeleton->links.on_task, "task iterator", [&](const fz_trace_event &row) {
+            bpf_link__fd(skeleton->links.on_task), "task iterator", [&](const fz_trace_event &row) {
                 members.push_back(translate(row, ""));
                 membership.put(row.task.tid, row.task.tgid, row.cgroup_id);
             });

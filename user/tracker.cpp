@@ -3,19 +3,22 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tracker.skel.h"
 #include "user/bpf_errors.h"
 #include "user/bpf_misses.h"
+#include "user/mapped.h"
+#include "user/pins.h"
 #include "user/target_maps.h"
 #include "user/task_storage.h"
 
@@ -34,39 +37,71 @@ struct RingDeleter {
 } // namespace
 
 struct Tracker::Impl {
+    // One of the two; the descriptors below belong to it.
     std::unique_ptr<tracker_bpf, SkeletonDeleter> skeleton;
+    std::optional<PinnedTracker> pinned;
+    int stats_fd = -1;
+    int drops_fd = -1;
+    int records_fd = -1;
+    int exits_fd = -1; // the programs at births, deaths and moves
+    int births_fd = -1;
+    int moves_fd = -1;
+
     std::unique_ptr<ring_buffer, RingDeleter> ring;
     TargetMaps maps;
+    Mapped<fz_target> targets; // fz_targets
     bool storage = false;
     bool silent_cgroups = false;
     bool deliveries = false;
+    bool task_events = false;
     std::uint32_t max_targets = 0;
-    fz_target *targets = nullptr; // fz_targets, mapped
-    size_t targets_bytes = 0;
+    std::uint32_t client = 0;
+    std::uint32_t base = 0;                                         // the kernel's number of slot 0
     const std::function<void(const fz_event &)> *handler = nullptr; // during drain()
-
-    Impl() = default;
-    Impl(const Impl &) = delete;
-    Impl &operator=(const Impl &) = delete;
-    ~Impl()
-    {
-        if (targets)
-            ::munmap(targets, targets_bytes);
-    }
 
     static int on_event(void *context, void *data, size_t size)
     {
         auto *self = static_cast<Impl *>(context);
-        if (size >= sizeof(fz_event))
-            (*self->handler)(*static_cast<const fz_event *>(data));
+        if (size < sizeof(fz_event))
+            return 0;
+        fz_event event = *static_cast<const fz_event *>(data);
+        if (event.target != FZ_NO_TARGET)
+            event.target -= self->base;
+        (*self->handler)(event);
         return 0;
+    }
+
+    Status open_ring(int fd)
+    {
+        ring.reset(ring_buffer__new(fd, on_event, this, nullptr));
+        if (!ring)
+            return Error::from_errno(errno, "map the BPF ring buffer");
+        return {};
+    }
+
+    [[nodiscard]] fz_target &target(std::uint32_t slot) const { return targets[base + slot]; }
+    // Takes back what an earlier process with this number left when it died.
+    void clean_up()
+    {
+        for (std::uint32_t slot = 0; slot < max_targets; ++slot) {
+            fz_target &left = target(slot);
+            if (left.cgroup_id == 0)
+                continue;
+            maps.remove({left.cgroup_id, left.hierarchy, left.level});
+            left = fz_target{};
+        }
+        maps.watch_moves(false);
     }
 };
 
 Tracker::Tracker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tracker::Tracker(Tracker &&) noexcept = default;
 Tracker &Tracker::operator=(Tracker &&) noexcept = default;
-Tracker::~Tracker() = default;
+Tracker::~Tracker()
+{
+    if (impl_ && impl_->pinned)
+        impl_->clean_up();
+}
 
 Result<Tracker> Tracker::open(const TrackerOptions &options)
 {
@@ -76,54 +111,135 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     if (!impl->skeleton)
         return bpf_error(errno, "open the BPF object");
     tracker_bpf &skeleton = *impl->skeleton;
+    const auto &maps = skeleton.maps;
 
     impl->storage = task_storage_is_safe();
-    impl->max_targets = std::max(options.max_targets, 1U);
+    constexpr std::uint32_t kSharedSlots = FZ_CLIENTS_MAX * FZ_CLIENT_SLOTS;
+    impl->max_targets = options.shared ? kSharedSlots : std::max(options.max_targets, 1U);
     impl->silent_cgroups = options.silent_cgroups;
     impl->deliveries = options.deliveries;
+    impl->task_events = options.task_events;
     skeleton.rodata->fz_use_storage = impl->storage;
     skeleton.rodata->fz_watch_v1 = options.silent_cgroups;
-    skeleton.rodata->fz_task_events = options.task_events;
-    skeleton.rodata->fz_owner_tgid = static_cast<std::uint32_t>(::getpid());
-    struct stat ns {
-    };
-    if (::stat("/proc/self/ns/pid", &ns) == 0) {
-        skeleton.rodata->fz_owner_ns_dev = ns.st_dev;
-        skeleton.rodata->fz_owner_ns_ino = ns.st_ino;
-    }
+    skeleton.rodata->fz_shared = options.shared;
     const auto page = static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
     const std::uint32_t ring_bytes = std::bit_ceil(std::max(options.ring_bytes, page));
-    bpf_map__set_max_entries(skeleton.maps.fz_events, ring_bytes);
-    bpf_map__set_max_entries(skeleton.maps.fz_target_index, impl->max_targets);
-    bpf_map__set_max_entries(skeleton.maps.fz_targets, impl->max_targets);
-    bpf_map__set_max_entries(skeleton.maps.fz_target_stats, impl->max_targets);
-    bpf_map__set_max_entries(skeleton.maps.fz_record_hash, options.max_tasks);
-    bpf_map__set_autocreate(skeleton.maps.fz_record_storage, impl->storage);
-    bpf_map__set_autocreate(skeleton.maps.fz_record_hash, !impl->storage);
+    bpf_map__set_max_entries(maps.fz_events, ring_bytes);
+    bpf_map__set_autocreate(maps.fz_events, !options.shared);
+    bpf_map__set_autocreate(maps.fz_client_events, options.shared);
+    bpf_map__set_max_entries(maps.fz_target_index, impl->max_targets);
+    bpf_map__set_max_entries(maps.fz_targets, impl->max_targets);
+    bpf_map__set_max_entries(maps.fz_target_stats, impl->max_targets);
+    const auto clients = static_cast<std::uint32_t>(options.shared ? int{FZ_CLIENTS_MAX} : 1);
+    bpf_map__set_max_entries(maps.fz_drops, clients * FZ_EV_KINDS);
+    bpf_map__set_max_entries(maps.fz_record_hash, options.max_tasks);
+    bpf_map__set_autocreate(maps.fz_record_storage, impl->storage);
+    bpf_map__set_autocreate(maps.fz_record_hash, !impl->storage);
 
     bpf_program__set_autoload(skeleton.progs.on_sched_switch_v1, options.silent_cgroups);
     bpf_program__set_autoload(skeleton.progs.on_signal_deliver, options.deliveries);
 
     if (const int rc = tracker_bpf::load(&skeleton); rc != 0)
         return bpf_error(-rc, "load the BPF programs");
-    impl->maps = TargetMaps(bpf_map__fd(skeleton.maps.fz_config),
-                            bpf_map__fd(skeleton.maps.fz_target_index));
-
-    impl->targets_bytes = impl->max_targets * sizeof(fz_target);
-    void *mapped = ::mmap(nullptr, impl->targets_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                          bpf_map__fd(skeleton.maps.fz_targets), 0);
-    if (mapped == MAP_FAILED)
-        return Error::from_errno(errno, "map the BPF targets");
-    impl->targets = static_cast<fz_target *>(mapped);
-
-    impl->ring.reset(ring_buffer__new(bpf_map__fd(skeleton.maps.fz_events), Impl::on_event,
-                                      impl.get(), nullptr));
-    if (!impl->ring)
-        return Error::from_errno(errno, "map the BPF ring buffer");
-
+    impl->stats_fd = bpf_map__fd(maps.fz_target_stats);
+    impl->drops_fd = bpf_map__fd(maps.fz_drops);
+    impl->records_fd = bpf_map__fd(impl->storage ? maps.fz_record_storage : maps.fz_record_hash);
+    impl->exits_fd = bpf_program__fd(skeleton.progs.on_exit);
+    impl->births_fd = bpf_program__fd(skeleton.progs.on_fork);
+    impl->moves_fd = bpf_program__fd(skeleton.progs.on_attach_task);
+    auto target_maps =
+        TargetMaps::map(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
+    if (!target_maps)
+        return std::move(target_maps).error();
+    impl->maps = std::move(*target_maps);
+    auto targets =
+        Mapped<fz_target>::map(bpf_map__fd(maps.fz_targets), impl->max_targets, "targets");
+    if (!targets)
+        return std::move(targets).error();
+    impl->targets = std::move(*targets);
+    if (!options.shared) {
+        if (auto opened = impl->open_ring(bpf_map__fd(maps.fz_events)); !opened)
+            return std::move(opened).error();
+    }
     if (const int rc = tracker_bpf::attach(&skeleton); rc != 0)
         return bpf_error(-rc, "attach the BPF programs");
     return Tracker(std::move(impl));
+}
+
+Status Tracker::pin(const TrackerPins &pins, std::uint32_t ring_bytes) const
+{
+    const tracker_bpf &skeleton = *impl_->skeleton;
+    const auto &maps = skeleton.maps;
+    const std::pair<const char *, int> objects[] = {
+        {TrackerPins::kConfig, bpf_map__fd(maps.fz_config)},
+        {TrackerPins::kIndex, bpf_map__fd(maps.fz_target_index)},
+        {TrackerPins::kTargets, bpf_map__fd(maps.fz_targets)},
+        {TrackerPins::kStats, impl_->stats_fd},
+        {TrackerPins::kDrops, impl_->drops_fd},
+        {impl_->storage ? TrackerPins::kRecordsInStorage : TrackerPins::kRecords,
+         impl_->records_fd},
+        {TrackerPins::kExits, impl_->exits_fd},
+    };
+    for (const auto &[name, fd] : objects) {
+        if (auto pinned = pins.pin(name, fd); !pinned)
+            return pinned;
+    }
+    for (std::uint32_t client = 0; client < FZ_CLIENTS_MAX; ++client) {
+        const UniqueFd ring(
+            bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fz_ring", 0, 0, ring_bytes, nullptr));
+        if (!ring)
+            return bpf_error(errno, "make a BPF ring buffer");
+        const int fd = ring.get();
+        const int rings = bpf_map__fd(maps.fz_client_events);
+        if (const int rc = bpf_map_update_elem(rings, &client, &fd, BPF_ANY); rc != 0)
+            return bpf_error(-rc, "hand over a BPF ring buffer");
+        if (auto pinned = pins.pin_ring(client, fd); !pinned)
+            return pinned;
+    }
+    for (int i = 0; i < skeleton.skeleton->prog_cnt; ++i) {
+        const bpf_prog_skeleton &program = skeleton.skeleton->progs[i];
+        if (!*program.link)
+            continue; // not asked for
+        if (auto pinned = pins.pin_link(program.name, bpf_link__fd(*program.link)); !pinned)
+            return pinned;
+    }
+    return {};
+}
+
+Result<Tracker> Tracker::open_pinned(PinnedTracker pinned, const TrackerOptions &options)
+{
+    auto impl = std::make_unique<Impl>();
+    impl->pinned = std::move(pinned);
+    const PinnedTracker &from = *impl->pinned;
+    impl->storage = from.records_in_storage;
+    impl->task_events = options.task_events;
+    impl->max_targets = FZ_CLIENT_SLOTS;
+    impl->client = from.client;
+    impl->base = from.client * FZ_CLIENT_SLOTS;
+    impl->stats_fd = from.stats.get();
+    impl->drops_fd = from.drops.get();
+    impl->records_fd = from.records.get();
+    impl->exits_fd = from.exits.get();
+    auto maps = TargetMaps::map(from.config.get(), from.index.get(), from.lock.get(), from.client);
+    if (!maps)
+        return std::move(maps).error();
+    impl->maps = std::move(*maps);
+    auto targets =
+        Mapped<fz_target>::map(from.targets.get(), FZ_CLIENTS_MAX * FZ_CLIENT_SLOTS, "targets");
+    if (!targets)
+        return std::move(targets).error();
+    impl->targets = std::move(*targets);
+    if (auto opened = impl->open_ring(from.ring.get()); !opened)
+        return std::move(opened).error();
+    impl->clean_up();
+    return Tracker(std::move(impl));
+}
+
+std::uint64_t Tracker::build_id()
+{
+    size_t size = 0;
+    const void *const bytes = tracker_bpf::elf_bytes(&size);
+    return object_id(bytes, size);
 }
 
 std::vector<std::string> Tracker::tracepoints()
@@ -150,45 +266,62 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
         return Error{ErrorKind::kInvalid, 0,
                      "the tracker was opened for " + std::to_string(impl_->max_targets) +
                          " cgroups"};
-    impl_->targets[slot] = fz_target{};
+    unwatch(slot);
+    const std::uint32_t index = impl_->base + slot;
     const std::vector<fz_stats> zero(static_cast<size_t>(libbpf_num_possible_cpus()));
-    const int stats = bpf_map__fd(impl_->skeleton->maps.fz_target_stats);
-    if (const int rc = bpf_map_update_elem(stats, &slot, zero.data(), BPF_ANY); rc != 0)
+    if (const int rc = bpf_map_update_elem(impl_->stats_fd, &index, zero.data(), BPF_ANY); rc != 0)
         return Error::from_errno(-rc, "clear the BPF counters");
-    return impl_->maps.watch(slot, cgroup);
+    const TargetMaps::Entry entry = TargetMaps::entry_of(cgroup);
+    fz_target fresh{};
+    fresh.wake = impl_->task_events ? FZ_TELL_TASKS : 0;
+    fresh.owner_tgid = static_cast<std::uint32_t>(::getpid());
+    struct stat ns {
+    };
+    if (::stat("/proc/self/ns/pid", &ns) == 0) {
+        fresh.owner_ns_dev = ns.st_dev;
+        fresh.owner_ns_ino = ns.st_ino;
+    }
+    fresh.cgroup_id = entry.id;
+    fresh.hierarchy = entry.hierarchy;
+    fresh.level = entry.level;
+    impl_->targets[index] = fresh;
+    auto watched = impl_->maps.watch(index, cgroup);
+    if (!watched)
+        impl_->targets[index].cgroup_id = 0; // another's entry is not ours to take back
+    return watched;
 }
 
 void Tracker::unwatch(std::uint32_t slot)
 {
-    impl_->maps.unwatch(slot);
+    impl_->maps.unwatch(impl_->base + slot);
+    impl_->target(slot).cgroup_id = 0;
 }
 
 void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
 {
-    __atomic_store_n(&impl_->targets[slot].wake, mask, __ATOMIC_RELAXED);
+    __atomic_store_n(&impl_->target(slot).wake, mask | (impl_->task_events ? FZ_TELL_TASKS : 0),
+                     __ATOMIC_RELAXED);
 }
 
-Status Tracker::watch_moves(bool on)
+void Tracker::watch_moves(bool on)
 {
-    return impl_->maps.watch_moves(on);
+    impl_->maps.watch_moves(on);
 }
 
-Status Tracker::watch_signal(std::uint32_t signal)
+void Tracker::watch_signal(std::uint32_t signal)
 {
-    return impl_->maps.watch_signal(signal);
+    impl_->maps.watch_signal(signal);
 }
 
 void Tracker::begin_request(std::uint32_t slot, std::uint64_t at_ns)
 {
-    __atomic_store_n(&impl_->targets[slot].request_ns, at_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&impl_->target(slot).request_ns, at_ns, __ATOMIC_RELAXED);
 }
 
 std::uint32_t Tracker::lost(std::uint32_t slot) const
 {
-    const auto &programs = impl_->skeleton->progs;
-    return __atomic_load_n(&impl_->targets[slot].lost, __ATOMIC_RELAXED) +
-           static_cast<std::uint32_t>(missed_runs(programs.on_fork) +
-                                      missed_runs(programs.on_attach_task));
+    return __atomic_load_n(&impl_->target(slot).lost, __ATOMIC_RELAXED) +
+           static_cast<std::uint32_t>(missed_runs(impl_->births_fd) + missed_runs(impl_->moves_fd));
 }
 
 int Tracker::event_fd() const
@@ -206,14 +339,14 @@ void Tracker::drain(const std::function<void(const fz_event &)> &handler)
 
 fz_target Tracker::target(std::uint32_t slot) const
 {
-    return slot < impl_->max_targets ? impl_->targets[slot] : fz_target{};
+    return slot < impl_->max_targets ? impl_->target(slot) : fz_target{};
 }
 
 Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
 {
+    const std::uint32_t index = impl_->base + slot;
     std::vector<fz_stats> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
-    const int fd = bpf_map__fd(impl_->skeleton->maps.fz_target_stats);
-    if (const int rc = bpf_map_lookup_elem(fd, &slot, per_cpu.data()); rc != 0)
+    if (const int rc = bpf_map_lookup_elem(impl_->stats_fd, &index, per_cpu.data()); rc != 0)
         return Error::from_errno(-rc, "read the BPF counters");
     TargetCounts sum;
     for (const fz_stats &cpu : per_cpu) {
@@ -231,21 +364,23 @@ Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
 std::uint64_t Tracker::dropped() const
 {
     const auto cpus = static_cast<size_t>(libbpf_num_possible_cpus());
-    const int fd = bpf_map__fd(impl_->skeleton->maps.fz_drops);
     std::uint64_t sum = 0;
-    for (std::uint32_t kind = 0; kind < FZ_EV_KINDS; ++kind) {
+    const auto add = [&](std::uint32_t index) {
         std::vector<std::uint64_t> per_cpu(cpus);
-        if (bpf_map_lookup_elem(fd, &kind, per_cpu.data()) != 0)
-            continue;
+        if (bpf_map_lookup_elem(impl_->drops_fd, &index, per_cpu.data()) != 0)
+            return;
         for (const std::uint64_t drops : per_cpu)
             sum += drops;
-    }
+    };
+    add(FZ_DROP_RECORD);
+    for (std::uint32_t kind = FZ_DROP_RECORD + 1; kind < FZ_EV_KINDS; ++kind)
+        add(impl_->client * FZ_EV_KINDS + kind);
     return sum;
 }
 
 std::uint64_t Tracker::missed_exits() const
 {
-    return missed_runs(impl_->skeleton->progs.on_exit);
+    return missed_runs(impl_->exits_fd);
 }
 
 const TargetMaps &Tracker::targets() const
@@ -260,8 +395,17 @@ bool Tracker::records_in_storage() const
 
 int Tracker::records_fd() const
 {
-    const auto &maps = impl_->skeleton->maps;
-    return bpf_map__fd(impl_->storage ? maps.fz_record_storage : maps.fz_record_hash);
+    return impl_->records_fd;
+}
+
+const PinnedTracker *Tracker::pinned() const
+{
+    return impl_->pinned ? &*impl_->pinned : nullptr;
+}
+
+std::uint32_t Tracker::first_slot() const
+{
+    return impl_->base;
 }
 
 bool Tracker::watches_silent_cgroups() const

@@ -17,6 +17,8 @@ namespace freezer
 {
 
 class TargetMaps;
+class TrackerPins;
+struct PinnedTracker;
 
 struct TrackerOptions {
     std::uint32_t max_targets = 1;
@@ -26,6 +28,9 @@ struct TrackerOptions {
     // to load.
     bool silent_cgroups = false;
     bool deliveries = false;
+    // To be pinned and used by several processes (user/attached.h): this one has no targets and no
+    // events itself. Neither silent cgroups nor deliveries can be watched then.
+    bool shared = false;
     // Size of the ring buffer; rounded up to a power of two of pages. A test makes it too small.
     std::uint32_t ring_bytes = 256 * 1024;
     // Room for tasks where the kernel has no safe task storage (see fz_use_storage).
@@ -49,23 +54,30 @@ class Tracker
   public:
     // Loads and attaches. An error names what is missing (BTF, a capability, a tracepoint).
     static Result<Tracker> open(const TrackerOptions &options);
+    // One that another process opened as shared and pinned.
+    static Result<Tracker> open_pinned(PinnedTracker pinned, const TrackerOptions &options);
+    // Makes a shared one outlive this process, with a ring buffer for each client.
+    [[nodiscard]] Status pin(const TrackerPins &pins, std::uint32_t ring_bytes) const;
+    // Another for each version of its BPF programs.
+    static std::uint64_t build_id();
     // The tracepoints that its programs attach to, whether the kernel has them or not.
     static std::vector<std::string> tracepoints();
     Tracker(Tracker &&) noexcept;
     Tracker &operator=(Tracker &&) noexcept;
     ~Tracker();
 
-    // Starts an account for the cgroup and all below it; what the slot held is forgotten.
+    // Starts an account for the cgroup and all below it; what the slot held is forgotten. EBUSY: it
+    // is watched already, which on a shared tracker another process may do.
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
     // Which events (FZ_WAKE_*) make event_fd() readable at once.
     void set_wake(std::uint32_t slot, std::uint32_t mask);
     // Whether every task that is moved between cgroups, anywhere, makes an event (FZ_EV_MOVED) that
     // wakes. Off at first.
-    Status watch_moves(bool on);
+    void watch_moves(bool on);
     // Whether every delivery of this signal to a task of a target, and every one of SIGKILL, makes
     // an event (FZ_EV_DELIVERED) that wakes. 0: none; so at first.
-    Status watch_signal(std::uint32_t signal);
+    void watch_signal(std::uint32_t signal);
     // Tells the kernel side of a request to freeze, where the kernel itself does not: arrivals
     // count from then on.
     void begin_request(std::uint32_t slot, std::uint64_t at_ns);
@@ -90,6 +102,9 @@ class Tracker
     [[nodiscard]] const TargetMaps &targets() const;
     [[nodiscard]] bool records_in_storage() const;
     [[nodiscard]] int records_fd() const;
+    // Where it was opened from, or nullptr; and what the kernel side calls its slot 0.
+    [[nodiscard]] const PinnedTracker *pinned() const;
+    [[nodiscard]] std::uint32_t first_slot() const;
     [[nodiscard]] std::uint32_t max_targets() const;
     // What TrackerOptions asked for.
     [[nodiscard]] bool watches_silent_cgroups() const;
