@@ -224,6 +224,9 @@ install: $(O)/freezerctl man  ## the command and its manual, to $(DESTDIR)$(PREF
 	install -D -m 0755 $(O)/freezerctl $(DESTDIR)$(PREFIX)/bin/freezerctl
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-attach.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/freezerctl-attach.service
 
 clean:  ## remove what was built
 	rm -rf $(O)

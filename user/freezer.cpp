@@ -6,6 +6,7 @@
 #include <set>
 
 #include "user/account.h"
+#include "user/attached.h"
 #include "user/operation.h"
 #include "user/proc_tasks.h"
 
@@ -59,11 +60,47 @@ Result<Freezer> Freezer::open(const Config &config)
     return Freezer(std::move(*resolver), config);
 }
 
+bool Freezer::fits(const Tracker &tracker, std::uint32_t max_targets, bool silent) const
+{
+    return tracker.max_targets() >= max_targets && (tracker.watches_silent_cgroups() || !silent) &&
+           (tracker.watches_deliveries() || !config_.tracker.deliveries);
+}
+
+bool Freezer::has_tracker(std::uint32_t max_targets, bool silent)
+{
+    if (tracker_ && fits(*tracker_, max_targets, silent))
+        return true;
+    if (tracker_ || !config_.use_bpf || !config_.use_attached)
+        return false;
+    auto pinned = open_attached_tracker();
+    if (!pinned)
+        return false;
+    auto tracker = Tracker::open_pinned(std::move(*pinned), config_.tracker);
+    if (!tracker || !fits(*tracker, max_targets, silent))
+        return false;
+    tracker_ = std::move(*tracker);
+    return true;
+}
+
+void Freezer::leave_attached()
+{
+    config_.use_attached = false;
+    snapshot_.reset();
+    tracker_.reset();
+}
+
+Tracking Freezer::tracking() const
+{
+    if (tracker_ && !late_)
+        return {tracker_->pinned() ? TrackingSource::kAttached : TrackingSource::kOwn, {}};
+    if (tracking_error_)
+        return {TrackingSource::kNone, tracking_error_};
+    return {TrackingSource::kLate, {}};
+}
+
 Status Freezer::load_tracker(std::uint32_t max_targets, bool silent)
 {
-    if (tracker_ && tracker_->max_targets() >= max_targets &&
-        (tracker_->watches_silent_cgroups() || !silent) &&
-        (tracker_->watches_deliveries() || !config_.tracker.deliveries))
+    if (has_tracker(max_targets, silent))
         return {};
     if (!config_.use_bpf) {
         tracking_error_ = Error{ErrorKind::kUnsupported, 0, "BPF was switched off"};

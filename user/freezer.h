@@ -40,6 +40,12 @@ struct Target {
 struct Config {
     // False: do not use BPF even where it is to be had.
     bool use_bpf = true;
+    // Use the attached tracker (user/attached.h) where there is one.
+    bool use_attached = true;
+    // Do not keep a request to cgroups that announce everything waiting until the tracker is
+    // loaded: it comes when it is needed, or when the operation takes longer than loading it would.
+    // The operation then knows less of its tasks (TrackingSource::kLate); its verdict is the same.
+    bool late_tracking = false;
     TrackerOptions tracker; // max_targets grows with the operations
 };
 
@@ -108,8 +114,8 @@ class Freezer
     // is none; the operations then work without it, woken by the kernel's notification file alone.
     // `silent`: some of the targets announce nothing (Cgroup::announces()).
     Status load_tracker(std::uint32_t max_targets, bool silent = false);
-    // How the last operation was tracked: nullopt with BPF, else why not.
-    [[nodiscard]] const std::optional<Error> &tracking_error() const { return tracking_error_; }
+    // How the last operation was tracked.
+    [[nodiscard]] Tracking tracking() const;
 
     // Each of these returns one report for each target, in their order. Every target is written
     // before any is waited for. An Error means that nothing was done at all.
@@ -141,6 +147,11 @@ class Freezer
         : resolver_(std::move(resolver)), config_(config)
     {
     }
+    // Whether a tracker that fits is there without loading one.
+    bool has_tracker(std::uint32_t max_targets, bool silent);
+    [[nodiscard]] bool fits(const Tracker &tracker, std::uint32_t max_targets, bool silent) const;
+    // Does without the attached tracker from now on.
+    void leave_attached();
     Result<std::vector<CgroupStatus>> describe(Cgroup &top, bool tasks, bool only_frozen);
     // One task snapshot of the cgroup and all below, by cgroup id.
     Result<std::map<std::uint64_t, std::vector<fz_task_row>>> rows_by_cgroup(Cgroup &top);
@@ -151,6 +162,7 @@ class Freezer
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
     std::optional<TaskSnapshot> onlooker_; // stands alone, for status; loaded at first use
     std::optional<Error> tracking_error_;
+    bool late_ = false; // the last operation began without the tracker
     std::optional<Explainer> explainer_;
 };
 

@@ -23,7 +23,10 @@ constexpr std::uint64_t kInterruptToken = kRingToken + 1;
 // Plus a slot: a notification of a cgroup below the target, which is nobody's write.
 constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 
-constexpr int kShortWaitMs = 20;
+// Ending an inotify group costs some 10 ms, more than most freezes take; loading the tracker some
+// 100 ms. They join when a wait turns out to be a long one.
+constexpr int kShortWaitMs = 100;
+constexpr std::uint64_t kLateTrackerNs = 250'000'000;
 constexpr int kRereadMaxMs = 100;
 constexpr int kLongestTimerMs = 3'600'000;
 constexpr int kFrozenAgainMax = 20;
@@ -54,11 +57,7 @@ Tracker *Operation::tracker()
 
 Result<std::vector<TargetReport>> Operation::run()
 {
-    const bool silent = std::any_of(jobs_.begin(), jobs_.end(),
-                                    [](const Job &job) { return !job.cgroup->announces(); });
-    (void)freezer_.load_tracker(static_cast<std::uint32_t>(jobs_.size()),
-                                silent); // see tracking_error()
-
+    choose_tracker();
     auto set = WaitSet::open();
     if (!set)
         return std::move(set).error();
@@ -108,22 +107,78 @@ Result<std::vector<TargetReport>> Operation::run()
     return reports;
 }
 
+bool Operation::is_any_silent() const
+{
+    return std::any_of(jobs_.begin(), jobs_.end(),
+                       [](const Job &job) { return !job.cgroup->announces(); });
+}
+
+bool Operation::can_begin_without_tracker() const
+{
+    return freezer_.config_.late_tracking && freezer_.config_.use_bpf && !options_.tasks &&
+           !is_any_silent() &&
+           (goal_ != Goal::kFrozen || std::none_of(jobs_.begin(), jobs_.end(), [](const Job &job) {
+                return job.cgroup->verdict_takes_tasks();
+            }));
+}
+
+void Operation::choose_tracker()
+{
+    const auto targets = static_cast<std::uint32_t>(jobs_.size());
+    const bool silent = is_any_silent();
+    without_tracker_ =
+        !freezer_.has_tracker(targets, silent) && !freezer_.tracker_ && can_begin_without_tracker();
+    if (!without_tracker_)
+        (void)freezer_.load_tracker(targets, silent); // see Freezer::tracking()
+    freezer_.late_ = without_tracker_;
+}
+
+void Operation::track_from_now()
+{
+    if (!std::exchange(without_tracker_, false))
+        return;
+    joined_late_ = true;
+    const auto targets = static_cast<std::uint32_t>(jobs_.size());
+    if (!freezer_.load_tracker(targets, false) || !arm_tracker(*set_)) {
+        if (!watching_files_)
+            watch_files(*set_);
+        return;
+    }
+    for (Job &job : jobs_)
+        touch(job, VerdictSource::kRingBuffer); // what happened before
+}
+
+Status Operation::arm_tracker(WaitSet &set)
+{
+    Tracker *const bpf = tracker();
+    if (!bpf)
+        return {};
+    dropped_before_ = bpf->dropped();
+    missed_exits_before_ = bpf->missed_exits();
+    for (Job &job : jobs_) {
+        if (job.settled)
+            continue;
+        auto watched = bpf->watch(job.slot, *job.cgroup);
+        if (!watched && watched.error().sys_errno == EBUSY && bpf->pinned()) {
+            // Another process watches it, and a cgroup has one watcher on the attached tracker.
+            freezer_.leave_attached();
+            choose_tracker();
+            return arm_tracker(set);
+        }
+        if (!watched)
+            return watched;
+        bpf->set_wake(job.slot, wake_mask());
+        if (!job.cgroup->announces())
+            job.lost = bpf->lost(job.slot);
+    }
+    drain(); // of an earlier operation
+    return set.add(bpf->event_fd(), EPOLLIN, kRingToken);
+}
+
 Status Operation::arm(WaitSet &set)
 {
-    if (Tracker *const bpf = tracker()) {
-        dropped_before_ = bpf->dropped();
-        missed_exits_before_ = bpf->missed_exits();
-        for (Job &job : jobs_) {
-            if (auto watched = bpf->watch(job.slot, *job.cgroup); !watched)
-                return watched;
-            bpf->set_wake(job.slot, wake_mask());
-            if (!job.cgroup->announces())
-                job.lost = bpf->lost(job.slot);
-        }
-        drain(); // of an earlier operation
-        if (auto added = set.add(bpf->event_fd(), EPOLLIN, kRingToken); !added)
-            return added;
-    }
+    if (auto armed = arm_tracker(set); !armed)
+        return armed;
     for (Job &job : jobs_) {
         auto fd = job.cgroup->notify_fd();
         if (!fd) {
@@ -143,7 +198,7 @@ Status Operation::arm(WaitSet &set)
         if (freezes && silent && !tracker())
             start_rereading();
     }
-    if (!tracker())
+    if (!tracker() && !without_tracker_)
         watch_files(set);
     if (options_.interrupt_fd >= 0) {
         if (auto added = set.add(options_.interrupt_fd, EPOLLIN, kInterruptToken); !added)
@@ -177,9 +232,8 @@ void Operation::watch_files(WaitSet &set)
 Status Operation::sleep_until_settled(WaitSet &set)
 {
     while (!std::all_of(jobs_.begin(), jobs_.end(), [](const Job &job) { return job.settled; })) {
-        // Ending an inotify group costs some 10 ms, more than most freezes take. The tracker sees
-        // foreign requests and removals; inotify, which also sees writes that change nothing, joins
-        // when the wait turns out to be a long one.
+        // The tracker sees foreign requests and removals; inotify, which also sees writes that
+        // change nothing, joins when the wait turns out to be a long one.
         const int longest_ms = longest_sleep_ms();
         auto wakes = longest_ms < 0 ? set.wait() : set.wait_at_most(longest_ms);
         if (!wakes)
@@ -195,11 +249,17 @@ Status Operation::sleep_until_settled(WaitSet &set)
                 if (!job.settled)
                     name_v1_holders(job);
             }
-            look_for_kernel_threads();
+            if (!without_tracker_)
+                look_for_kernel_threads();
         }
         for (const WaitSet::Wake &wake : *wakes)
             handle(wake);
         look_at_touched();
+        if (without_tracker_ && now_ns() - start_ns_ >= kLateTrackerNs) {
+            track_from_now();
+            look_for_kernel_threads();
+            look_at_touched();
+        }
         if (over_) {
             give_up(*over_);
             return {};
@@ -213,14 +273,16 @@ Status Operation::sleep_until_settled(WaitSet &set)
 int Operation::longest_sleep_ms() const
 {
     int longest_ms = reread_ms_ != 0 ? reread_ms_ : watching_files_ ? -1 : kShortWaitMs;
-    if (options_.on_late && !told_late_) {
-        const std::uint64_t since_ns = now_ns() - start_ns_;
-        const std::uint64_t left_ns =
-            options_.late_after_ns > since_ns ? options_.late_after_ns - since_ns : 0;
+    const auto wake_after = [&, since_ns = now_ns() - start_ns_](std::uint64_t after_ns) {
+        const std::uint64_t left_ns = after_ns > since_ns ? after_ns - since_ns : 0;
         const auto left_ms =
             static_cast<int>(std::min<std::uint64_t>(left_ns / 1'000'000 + 1, kLongestTimerMs));
         longest_ms = longest_ms < 0 ? left_ms : std::min(longest_ms, left_ms);
-    }
+    };
+    if (options_.on_late && !told_late_)
+        wake_after(options_.late_after_ns);
+    if (without_tracker_)
+        wake_after(kLateTrackerNs);
     return longest_ms;
 }
 
@@ -397,7 +459,7 @@ void Operation::follow(Job &job)
     job.missing = MissingTasks();
     job.following = true;
     bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_MISSING);
-    (void)bpf->watch_moves(true); // refused: a task that leaves is seen with the next event
+    bpf->watch_moves(true);
     touch(job, VerdictSource::kImmediate);
 }
 
@@ -571,9 +633,10 @@ std::uint64_t Operation::frozen_at(Job &job, const Reading &reading)
 void Operation::watch_below(Job &job)
 {
     job.watching_below = true;
+    track_from_now();
     if (Tracker *const bpf = tracker()) {
         bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_BELOW | FZ_WAKE_TASKS);
-        (void)bpf->watch_moves(true); // refused: a task that leaves is seen with the next event
+        bpf->watch_moves(true);
         return;
     }
     for (const WatchPath &path : job.cgroup->watch_paths_below())
@@ -650,6 +713,7 @@ void Operation::drain()
 
 bool Operation::load_snapshot()
 {
+    track_from_now();
     if (!tracker())
         return false;
     if (!freezer_.snapshot_) {
@@ -733,7 +797,7 @@ void Operation::fill_reports()
 void Operation::fill_tracking(Job &job)
 {
     Tracker *const bpf = tracker();
-    if (!bpf)
+    if (!bpf || joined_late_)
         return;
     TargetReport &report = job.report;
     // Which target a lost event belonged to is lost with it.
@@ -789,7 +853,7 @@ void Operation::disarm()
     if (Tracker *const bpf = tracker()) {
         for (Job &job : jobs_)
             bpf->unwatch(job.slot);
-        (void)bpf->watch_moves(false);
+        bpf->watch_moves(false);
     }
 }
 

@@ -116,6 +116,13 @@ class Operation
     VerdictSource source_ = VerdictSource::kBefore; // of the look that is being taken
 
   private:
+    // Loads the tracker, unless the request need not wait for it.
+    void choose_tracker();
+    [[nodiscard]] bool is_any_silent() const;
+    [[nodiscard]] bool can_begin_without_tracker() const;
+    // Loads it after all, where the operation began without.
+    void track_from_now();
+    Status arm_tracker(WaitSet &set);
     Status arm(WaitSet &set);
     void handle(const WaitSet::Wake &wake);
     // Follows the tasks that are not frozen yet; see Cgroup::announces().
@@ -155,8 +162,10 @@ class Operation
     std::vector<std::uint32_t> touched_; // slots
     bool watching_files_ = false;
     bool told_late_ = false;
-    std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
-    int reread_ms_ = 0;           // where nothing wakes: the time until the next look
+    bool without_tracker_ = false; // so far
+    bool joined_late_ = false;     // the tracker did not see the beginning
+    std::optional<Outcome> over_;  // the deadline has passed, or the caller interrupts
+    int reread_ms_ = 0;            // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
     std::uint64_t missed_exits_before_ = 0;

@@ -93,6 +93,21 @@ const char *to_string(SignalledProcess::End end)
     return "";
 }
 
+const char *to_string(TrackingSource source)
+{
+    switch (source) {
+    case TrackingSource::kOwn:
+        return "bpf";
+    case TrackingSource::kAttached:
+        return "attached";
+    case TrackingSource::kLate:
+        return "late";
+    case TrackingSource::kNone:
+        return "none";
+    }
+    return "";
+}
+
 const char *to_string(VerdictSource source)
 {
     switch (source) {

@@ -81,6 +81,21 @@ enum class VerdictSource {
 };
 const char *to_string(VerdictSource source);
 
+// Whence the details of an operation (never its verdict) come.
+enum class TrackingSource {
+    kOwn,      // BPF programs loaded before the request
+    kAttached, // those that were there (user/attached.h)
+    kLate,     // the request did not wait for them
+    kNone,
+};
+// "bpf", "attached", "late", "none"; static storage.
+const char *to_string(TrackingSource source);
+
+struct Tracking {
+    TrackingSource source = TrackingSource::kNone;
+    std::optional<Error> error; // why there is none
+};
+
 struct TaskTime {
     std::uint32_t tid = 0;
     std::uint32_t tgid = 0;

@@ -170,7 +170,8 @@ TEST(Command, json_has_every_documented_field)
                                     "populated", "tasks", "frozen", "since_ns", "total_frozen_ns"})
         EXPECT_TRUE(status.contains(field)) << field;
 
-    const json killed = json::parse(run("kill --json " + scratch.path()).out);
+    const std::string tracked = test::kernel_has_btf() ? "--require-bpf " : "";
+    const json killed = json::parse(run("kill --json " + tracked + scratch.path()).out);
     if (test::kernel_has_btf() && !test::kernel_skips_programs()) {
         EXPECT_EQ(killed["deaths"], 1);
     } else if (!test::kernel_has_btf()) {

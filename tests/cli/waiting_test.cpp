@@ -36,8 +36,8 @@ class Waiting : public ::testing::TestWithParam<const char *>
     }
     [[nodiscard]] std::vector<std::string> words(std::vector<std::string> arguments) const
     {
-        if (!bpf())
-            arguments.emplace_back("--no-bpf");
+        // From the request on: a late tracker may come after what the test is about.
+        arguments.emplace_back(bpf() ? "--require-bpf" : "--no-bpf");
         arguments.push_back(scratch_.path());
         return arguments;
     }

@@ -78,6 +78,7 @@ void OperationsTest::SetUp()
         GTEST_SKIP() << "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), so no BPF for us";
     freezer::Config config;
     config.use_bpf = use_bpf_;
+    config.use_attached = false; // what the machine has
     config.tracker.task_events = true;
     // The account must be whole, so there is room for the largest test's events.
     config.tracker.ring_bytes = 4 * 1024 * 1024;
@@ -112,6 +113,7 @@ void OperationsTest::open_anew()
 void OperationsTest::open_with_ring(std::uint32_t ring_bytes)
 {
     freezer::Config config;
+    config.use_attached = false;
     config.tracker.task_events = true;
     config.tracker.ring_bytes = ring_bytes;
     own_.reset();

@@ -94,7 +94,7 @@ TEST(Json, any_bytes_come_out_valid)
     for (const std::string &bytes :
          {all, std::string("\"},{\"x\":\""), std::string("\xff\xfe"), std::string("\xed\xa0\x80"),
           std::string("a\nb\0c", 5), std::string("\xe6\x97")}) {
-        const std::string text = freezerctl::to_json(hostile_report(bytes), std::nullopt);
+        const std::string text = freezerctl::to_json(hostile_report(bytes), {});
         // One line, so that a reader can split by lines.
         EXPECT_EQ(text.find('\n'), std::string::npos);
         const json object = json::parse(text, nullptr, false);
@@ -109,7 +109,7 @@ TEST(Json, any_bytes_come_out_valid)
 TEST(Json, valid_names_are_kept)
 {
     const std::string name = "gr\xc3\xbc\xc3\x9f \"quoted\" \\ \x1b[2J";
-    const json object = json::parse(freezerctl::to_json(hostile_report(name), std::nullopt));
+    const json object = json::parse(freezerctl::to_json(hostile_report(name), {}));
     EXPECT_EQ(object.at("slowest").at("comm"), name);
     EXPECT_EQ(object.at("stragglers").at(0).at("comm"), name);
     EXPECT_EQ(object.at("path"), "/" + name);
@@ -117,17 +117,20 @@ TEST(Json, valid_names_are_kept)
 
 TEST(Json, what_is_not_known_is_null)
 {
-    const json object = json::parse(freezerctl::to_json(freezer::TargetReport{}, std::nullopt));
+    const json object = json::parse(
+        freezerctl::to_json(freezer::TargetReport{}, {freezer::TrackingSource::kOwn, {}}));
     for (const char *key : {"error", "actor", "state", "held_by_ancestor", "slowest"})
         EXPECT_TRUE(object.at(key).is_null()) << key;
     EXPECT_FALSE(object.contains("task_list"));
     EXPECT_EQ(object.at("tracking"), "bpf");
+    EXPECT_TRUE(object.at("tracking_error").is_null());
 }
 
 TEST(Json, no_tracking_says_why)
 {
     const freezer::Error error{freezer::ErrorKind::kUnsupported, 0, "no BTF \xff"};
-    const json object = json::parse(freezerctl::to_json(freezer::TargetReport{}, error));
+    const json object = json::parse(
+        freezerctl::to_json(freezer::TargetReport{}, {freezer::TrackingSource::kNone, error}));
     EXPECT_EQ(object.at("tracking"), "none");
     EXPECT_EQ(object.at("tracking_error").get<std::string>().rfind("no BTF ", 0), 0U);
 }

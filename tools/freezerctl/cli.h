@@ -67,6 +67,7 @@ void add_record_verb(Cli &cli);
 void add_report_verb(Cli &cli);
 void add_top_verb(Cli &cli);
 void add_state_verb(Cli &cli);
+void add_attach_verbs(Cli &cli); // attach, detach
 
 // Which cgroups are meant.
 struct TargetArguments {

@@ -155,10 +155,15 @@ std::string dump(const Json &object)
     return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+void add_tracking(Json &object, const freezer::Tracking &tracking)
+{
+    object["tracking"] = to_string(tracking.source);
+    object["tracking_error"] = tracking.error ? Json(tracking.error->message) : Json(nullptr);
+}
+
 } // namespace
 
-std::string to_json(const freezer::TargetReport &report,
-                    const std::optional<freezer::Error> &tracking_error)
+std::string to_json(const freezer::TargetReport &report, const freezer::Tracking &tracking)
 {
     Json object{{"schema", kSchema},
                 {"verb", to_string(report.verb)},
@@ -204,8 +209,7 @@ std::string to_json(const freezer::TargetReport &report,
     object["why"] = report.why ? why_object(*report.why) : Json(nullptr);
     if (report.entries)
         object["task_list"] = task_array(*report.entries);
-    object["tracking"] = tracking_error ? "none" : "bpf";
-    object["tracking_error"] = tracking_error ? Json(tracking_error->message) : Json(nullptr);
+    add_tracking(object, tracking);
     object["dropped_events"] = report.dropped_events;
     object["complete"] = report.complete;
     object["verdict_source"] = to_string(report.source);
@@ -272,8 +276,28 @@ std::string to_json(const freezer::Diagnosis &diagnosis)
                        {"thaw_ns", test.thaw_ns}}}});
 }
 
+std::string to_json(const freezer::AttachResult &result)
+{
+    return dump(Json{{"schema", kSchema},
+                     {"verb", "attach"},
+                     {"outcome", "reached"},
+                     {"path", result.path},
+                     {"already", result.already},
+                     {"removed", result.removed},
+                     {"mounted", result.mounted}});
+}
+
+std::string detached_to_json(std::uint32_t removed)
+{
+    return dump(Json{{"schema", kSchema},
+                     {"verb", "detach"},
+                     {"outcome", "reached"},
+                     {"already", removed == 0},
+                     {"removed", removed}});
+}
+
 std::string to_json(const freezer::SignalReport &report, bool waited,
-                    const std::optional<freezer::Error> &tracking_error)
+                    const freezer::Tracking &tracking)
 {
     const freezer::TargetReport &freeze = report.freeze;
     Json object{{"schema", kSchema},
@@ -302,8 +326,7 @@ std::string to_json(const freezer::SignalReport &report, bool waited,
         object["ends"] = ends;
         object["process_list"] = list;
     }
-    object["tracking"] = tracking_error ? "none" : "bpf";
-    object["tracking_error"] = tracking_error ? Json(tracking_error->message) : Json(nullptr);
+    add_tracking(object, tracking);
     object["warnings"] = freeze.warnings;
     return dump(object);
 }

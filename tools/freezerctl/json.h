@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "user/attached.h"
 #include "user/doctor.h"
 #include "user/freezer.h"
 #include "user/report.h"
@@ -15,15 +16,16 @@
 namespace freezerctl
 {
 
-// `tracking_error`: why there was no BPF tracking, or nullopt.
-std::string to_json(const freezer::TargetReport &report,
-                    const std::optional<freezer::Error> &tracking_error);
+// `tracking`: of the operation that the report is of.
+std::string to_json(const freezer::TargetReport &report, const freezer::Tracking &tracking);
 std::string to_json(const freezer::CgroupStatus &status);
 std::string to_json(const freezer::Diagnosis &diagnosis);
 std::string to_json(const std::string &target, const freezer::WhyReport &report);
 // `waited`: list how it ended for each process.
 std::string to_json(const freezer::SignalReport &report, bool waited,
-                    const std::optional<freezer::Error> &tracking_error);
+                    const freezer::Tracking &tracking);
+std::string to_json(const freezer::AttachResult &result);
+std::string detached_to_json(std::uint32_t removed);
 // A target that was refused before anything was done.
 std::string to_json(const std::string &target, const std::string &verb,
                     const freezer::Error &error);

@@ -32,6 +32,7 @@ struct OperationArguments {
     std::string timeout;
     bool tasks = false;
     bool require_bpf = false;
+    bool unattached = false;
     std::uint32_t ring_bytes = freezer::TrackerOptions().ring_bytes;
 
     FreezeOptions::OnTimeout on_timeout = FreezeOptions::OnTimeout::kThaw;
@@ -43,14 +44,34 @@ struct OperationArguments {
     Goal goal = Goal::kFrozen;
 };
 
-// False, and said, when --require-bpf asks for what is not there.
-bool check_tracking(Session &session, const OperationArguments &args)
+// What it prints takes an account from the beginning.
+bool wants_tracker_first(const OperationArguments &args)
+{
+    return args.tasks || args.require_bpf || !args.signal.empty();
+}
+
+void say_untracked(const freezer::Error &error)
+{
+    complain("freezerctl: no BPF tracking: " + error.message +
+             "; cgroup.events alone tells of completion, without times and actors\n");
+}
+
+bool silent_targets(Session &session)
 {
     const auto &targets = session.targets();
-    const bool silent = std::any_of(targets.begin(), targets.end(),
-                                    [](const auto &target) { return !target.cgroup->announces(); });
-    const auto loaded =
-        session.freezer().load_tracker(static_cast<std::uint32_t>(targets.size()), silent);
+    return std::any_of(targets.begin(), targets.end(),
+                       [](const auto &target) { return !target.cgroup->announces(); });
+}
+
+// Loads the tracker where the request is to wait for it. False, and said, when --require-bpf asks
+// for what is not there.
+bool prepare_tracking(Session &session, const OperationArguments &args)
+{
+    const bool silent = silent_targets(session);
+    if (!wants_tracker_first(args) && !silent)
+        return true; // it may come later: operate() tells when it does not
+    const auto loaded = session.freezer().load_tracker(
+        static_cast<std::uint32_t>(session.targets().size()), silent);
     if (loaded)
         return true;
     if (args.require_bpf) {
@@ -60,8 +81,7 @@ bool check_tracking(Session &session, const OperationArguments &args)
         return false;
     }
     if (!args.common.no_bpf)
-        complain("freezerctl: no BPF tracking: " + loaded.error().message +
-                 "; cgroup.events alone tells of completion, without times and actors\n");
+        say_untracked(loaded.error());
     return true;
 }
 
@@ -130,7 +150,7 @@ int send_signal(Session &session, const OperationArguments &args, int signal,
     }
     for (const freezer::SignalReport &report : *reports) {
         if (args.common.json)
-            print(to_json(report, args.wait, session.freezer().tracking_error()) + "\n");
+            print(to_json(report, args.wait, session.freezer().tracking()) + "\n");
         else
             print(describe_success(report, args.wait));
         complain(describe_trouble(report));
@@ -162,9 +182,11 @@ int operate(Verb verb, const OperationArguments &args)
     config.tracker.ring_bytes = args.ring_bytes;
     config.tracker.task_events = args.tasks;
     config.tracker.deliveries = signal != 0;
+    config.use_attached = !args.unattached;
+    config.late_tracking = !wants_tracker_first(args);
     if (!session.open(config) ||
         !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill) ||
-        !check_tracking(session, args))
+        !prepare_tracking(session, args))
         return session.code();
 
     if (signal != 0)
@@ -174,9 +196,12 @@ int operate(Verb verb, const OperationArguments &args)
         session.refuse("freezerctl", reports.error());
         return session.code();
     }
+    const freezer::Tracking tracking = session.freezer().tracking();
+    if (tracking.error && config.late_tracking && config.use_bpf && !silent_targets(session))
+        say_untracked(*tracking.error);
     for (const TargetReport &report : *reports) {
         if (args.common.json)
-            print(to_json(report, session.freezer().tracking_error()) + "\n");
+            print(to_json(report, tracking) + "\n");
         else
             print(describe_success(report));
         complain(describe_trouble(report, terminal_width(STDERR_FILENO)));
@@ -195,6 +220,8 @@ void add_waiting_options(CLI::App &verb, OperationArguments &args, const std::st
         ->excludes("--no-bpf");
     verb.add_option("--ring-bytes", args.ring_bytes, "Size of the tracker's ring buffer")
         ->group(""); // for tests
+    verb.add_flag("--unattached", args.unattached, "Do without the attached tracker")
+        ->group(""); // for tests and benchmarks
 }
 
 } // namespace

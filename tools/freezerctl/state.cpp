@@ -70,7 +70,7 @@ int set(Session &session, const StateArguments &args, const InterruptFd &interru
     }
     const freezer::TargetReport &report = reports->front();
     if (args.common.json)
-        print(to_json(report, session.freezer().tracking_error()) + "\n");
+        print(to_json(report, session.freezer().tracking()) + "\n");
     if (args.no_wait && report.outcome == freezer::Outcome::kDeadline)
         return session.code(); // asked for, and under way
     complain(describe_trouble(report));
@@ -98,6 +98,7 @@ int run_state(const StateArguments &args)
     }
     freezer::Config config;
     config.use_bpf = !args.common.no_bpf;
+    config.late_tracking = true; // it prints nothing that tracking tells
     if (!session.open(config) || !session.find_targets(args.targets, args.word == "FROZEN"))
         return session.code();
     return args.word.empty() ? show(session, args.common.json)

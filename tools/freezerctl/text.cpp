@@ -424,4 +424,19 @@ std::string describe(const freezer::Diagnosis &diagnosis)
     return out + "\n";
 }
 
+std::string describe(const freezer::AttachResult &result)
+{
+    std::string out = (result.already ? "already attached: " : "attached: ") + result.path;
+    if (result.removed != 0)
+        out += ", in place of " + count(result.removed, "other build");
+    if (result.mounted)
+        out += " (bpffs was mounted)";
+    return out + "\n";
+}
+
+std::string describe_detached(std::uint32_t removed)
+{
+    return removed == 0 ? "nothing was attached\n" : "detached\n";
+}
+
 } // namespace freezerctl

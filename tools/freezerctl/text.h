@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "user/attached.h"
 #include "user/doctor.h"
 #include "user/freezer.h"
 #include "user/report.h"
@@ -36,6 +37,10 @@ std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::
 
 // A screenful: what is there, what is missing and what to do about it, the self-test.
 std::string describe(const freezer::Diagnosis &diagnosis);
+
+// A line each.
+std::string describe(const freezer::AttachResult &result);
+std::string describe_detached(std::uint32_t removed);
 
 } // namespace freezerctl
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// attach and detach: the tracker loaded once for all later commands.
+#include <string>
+
+#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/json.h"
+#include "tools/freezerctl/text.h"
+#include "user/attached.h"
+#include "user/tracker.h"
+
+namespace freezerctl
+{
+namespace
+{
+
+struct AttachArguments {
+    bool json = false;
+    std::uint32_t ring_bytes = freezer::TrackerOptions().ring_bytes;
+};
+
+struct DetachArguments {
+    bool json = false;
+};
+
+int attach(const AttachArguments &args)
+{
+    Session session("attach", args.json);
+    const auto result = freezer::attach_tracker(args.ring_bytes);
+    if (!result) {
+        session.refuse("freezerctl", result.error());
+        return session.code();
+    }
+    print(args.json ? to_json(*result) + "\n" : describe(*result));
+    return session.code();
+}
+
+int detach(const DetachArguments &args)
+{
+    Session session("detach", args.json);
+    const auto removed = freezer::detach_trackers();
+    if (!removed) {
+        session.refuse("freezerctl", removed.error());
+        return session.code();
+    }
+    print(args.json ? detached_to_json(*removed) + "\n" : describe_detached(*removed));
+    return session.code();
+}
+
+} // namespace
+
+void add_attach_verbs(Cli &cli)
+{
+    auto [attach_verb, attach_args] = cli.add_verb<AttachArguments>(
+        "attach", "Load the tracker once, for all later commands", attach);
+    attach_verb->add_flag("--json", attach_args.json, "One JSON object on stdout");
+    attach_verb->add_option("--ring-bytes", attach_args.ring_bytes, "Size of each ring buffer")
+        ->group(""); // for tests
+
+    auto [detach_verb, detach_args] =
+        cli.add_verb<DetachArguments>("detach", "Unload what attach loaded", detach);
+    detach_verb->add_flag("--json", detach_args.json, "One JSON object on stdout");
+}
+
+} // namespace freezerctl
