@@ -23,8 +23,6 @@
 #include "user/files.h"
 #include "user/unique_fd.h"
 
-extern char **environ;
-
 namespace bench
 {
 namespace
@@ -224,7 +222,7 @@ std::optional<std::string> find_program(const std::string &name)
     const char *const path = std::getenv("PATH");
     std::istringstream directories(path ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
     for (std::string directory; std::getline(directories, directory, ':');) {
-        const std::string file = directory + "/" + name;
+        const std::string file = directory.append("/").append(name);
         if (::access(file.c_str(), X_OK) == 0)
             return file;
     }

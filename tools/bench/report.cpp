@@ -210,7 +210,7 @@ std::string text_head(const Results &results)
 {
     std::string out = results.machine.describe() + "\n";
     for (const auto &[program, version] : results.versions)
-        out += "  " + program + ": " + version + "\n";
+        out.append("  ").append(program).append(": ").append(version).append("\n");
     for (const NotRun &missing : results.missing)
         out += "  " + missing.contestant + " is not run: " + missing.reason + "\n";
     return out;

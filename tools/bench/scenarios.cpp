@@ -314,7 +314,7 @@ void run_churn(const Lineup &lineup, const ScenarioOptions &options, const Repor
 
 void run_spin(const Lineup &lineup, const ScenarioOptions &options, const Report &report)
 {
-    const size_t tasks = 2 * std::max(1U, std::thread::hardware_concurrency());
+    const size_t tasks = size_t{2} * std::max(1U, std::thread::hardware_concurrency());
     Shape shape;
     shape.rounds = rounds_for(options, 30);
     shape.others_rest_frozen = true;

@@ -28,7 +28,8 @@ namespace
 
 constexpr const char *kCgroups = "/sys/fs/cgroup";
 constexpr size_t kThreadsEach = 1000; // of a process
-constexpr size_t kOtherTasks = 2000;  // that the machine has besides
+constexpr size_t kThreadStack = 32768;
+constexpr size_t kOtherTasks = 2000; // that the machine has besides
 
 [[noreturn]] void fail(const std::string &what)
 {
@@ -71,7 +72,7 @@ void *sleep_in_thread(void *)
 {
     pthread_attr_t small;
     ::pthread_attr_init(&small);
-    ::pthread_attr_setstacksize(&small, std::max<size_t>(PTHREAD_STACK_MIN, 32 * 1024));
+    ::pthread_attr_setstacksize(&small, std::max<size_t>(PTHREAD_STACK_MIN, kThreadStack));
     std::uint64_t made = 1;
     for (pthread_t thread{}; made < threads; ++made) {
         if (::pthread_create(&thread, &small, sleep_in_thread, nullptr) != 0)
