@@ -76,7 +76,7 @@ Results measure(const Chosen &chosen)
 {
     Results results;
     results.machine = describe_machine();
-    enter_v2_view();
+    enter_private_view();
     const Lineup lineup = find_contestants(chosen.freezerctl);
     results.versions = lineup.versions;
     results.missing = lineup.missing;
@@ -128,7 +128,7 @@ int run_command(int argc, char **argv)
     app.add_option("--scenario", chosen.scenarios, list)->check(CLI::IsMember(scenario_names()));
     app.add_option("--rounds", chosen.options.rounds, "turns of each contestant in each scenario")
         ->check(CLI::PositiveNumber);
-    app.add_flag("--quick", chosen.options.quick, "few rounds, at most 10,000 tasks");
+    app.add_flag("--quick", chosen.options.quick, "a tenth of the rounds, at most 10,000 tasks");
     app.add_option("--json", chosen.json_file, "a file for every single time, as JSON");
     app.add_option("--plot", chosen.plot_directory, "a directory for the plots, SVG")
         ->check(CLI::ExistingDirectory);

@@ -18,7 +18,7 @@ struct Machine {
     std::uint64_t memory_mib = 0;
     bool virtual_machine = false;
     double load = 0;         // average of the last minute: what else ran
-    std::string cgroup_mode; // of the machine, before enter_v2_view()
+    std::string cgroup_mode; // of the machine, before enter_private_view()
 
     [[nodiscard]] std::string describe() const;
 };

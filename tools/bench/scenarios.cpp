@@ -34,7 +34,6 @@ constexpr std::uint64_t kQuietNs = 120 * kMillisecond;
 constexpr std::uint64_t kLeavingNs = 20'000;
 constexpr std::uint64_t kChurnCycleNs = 5 * kMillisecond; // 200 a second
 constexpr size_t kChurnCycles = 50;                       // in one turn
-constexpr size_t kQuickRounds = 5;
 
 struct Shape {
     size_t rounds = 1;
@@ -46,7 +45,7 @@ struct Shape {
 
 size_t rounds_for(const ScenarioOptions &options, size_t usual)
 {
-    return options.rounds.value_or(options.quick ? std::min(usual, kQuickRounds) : usual);
+    return options.rounds.value_or(options.quick ? std::max<size_t>(usual / 10, 2) : usual);
 }
 
 // What the contestants act on: one workload for all, and one of its own for runc, which acts only

@@ -16,7 +16,7 @@ namespace bench
 
 struct ScenarioOptions {
     std::optional<size_t> rounds; // of each contestant; nullopt: what the scenario is worth
-    bool quick = false;           // few rounds and no large sizes
+    bool quick = false;           // a tenth of the rounds and no large sizes
 };
 
 using Report = std::function<void(ScenarioResult)>;

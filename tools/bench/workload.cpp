@@ -93,12 +93,14 @@ bool says(int fd, const char *words)
                         std::string_view::npos;
 }
 
-void enter_v2_view()
+void enter_private_view()
 {
     if (::unshare(CLONE_NEWNS) != 0)
         fail("make a mount namespace");
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
         fail("make the mounts private");
+    // Refused where the kernel has no BPF: then nothing will be attached.
+    (void)::mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
     struct statfs there {
     };
     if (::statfs(kCgroups, &there) == 0 && there.f_type == CGROUP2_SUPER_MAGIC)

@@ -18,9 +18,11 @@
 namespace bench
 {
 
-// A mount namespace of its own for this process and all that it runs, where cgroup2 alone is on
-// /sys/fs/cgroup: crun and runc want it there, and every contestant shall see the same.
-void enter_v2_view();
+// A mount namespace of its own for this process and all that it runs. cgroup2 alone is on
+// /sys/fs/cgroup: crun and runc want it there, and every contestant shall see the same. The bpffs
+// on /sys/fs/bpf is a new one: what somebody has attached on this machine is not there and stays as
+// it is, and what is pinned here is gone with the last process.
+void enter_private_view();
 
 // The sysctls and limits that bound the number of tasks, raised as far as that is allowed and put
 // back at the end.
