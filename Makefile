@@ -68,7 +68,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all everything demo test bench bench-why fuzz install clean deps help lint asan man vm vm-all vm-payload FORCE
+.PHONY: all everything demo test bench bench-trace bench-why fuzz install clean deps help lint asan man vm vm-all vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -121,6 +121,11 @@ $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
 
+# All of tools/bench/ but the other two programs.
+FREEZE_BENCH_OBJS = $(filter-out %/trace_bench.o %/why_bench.o,$(patsubst %.cpp,$(O)/%.o,$(wildcard tools/bench/*.cpp)))
+$(O)/freeze_bench: $(FREEZE_BENCH_OBJS) $(O)/tests/support/scratch.o $(O)/libfreezer.a
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -lpthread -o $@
+
 $(O)/why_bench: $(O)/tools/bench/why_bench.o $(O)/tests/support/scratch.o $(O)/libfreezer.a
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@
 
@@ -147,7 +152,14 @@ $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) \
 		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
 
-bench: $(O)/trace_bench  ## what tracing costs where nothing freezes (needs root)
+# BENCH_FLAGS: see build/freeze_bench --help.
+BENCH_FLAGS ?=
+bench: deps  ## freezerctl against crun, runc and the raw kernel path (needs root); BENCH_FLAGS=--quick
+	$(Q)tools/install-packages.sh runc crun busybox-static
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) $(O)/freeze_bench $(O)/freezerctl
+	$(Q)$(O)/freeze_bench $(BENCH_FLAGS)
+
+bench-trace: $(O)/trace_bench  ## what tracing costs where nothing freezes (needs root)
 	$(Q)$(O)/trace_bench
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
