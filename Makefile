@@ -48,6 +48,9 @@ LIBS    = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 else
 LIBS    = $(sysroot_lib) -lbpf -lelf -lz
 endif
+# The command starts in half the time when nothing has to be mapped and relocated first. Where there
+# are no static libraries: make COMMAND_LDFLAGS=
+COMMAND_LDFLAGS ?= -static
 # The live view of the command, not the library.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
@@ -116,7 +119,7 @@ $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(COMMAND_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
 
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
