@@ -366,7 +366,7 @@ TEST_F(CommandV1, ten_scenarios_with_the_same_json)
     };
     ASSERT_EQ(scenarios.size(), 10U);
     // On an emulated machine, where each command takes seconds to load, some of them.
-    const size_t step = scenarios.size() / test::scaled(scenarios.size(), 3);
+    const size_t step = scenarios.size() / test::scaled(scenarios.size(), 2);
     for (size_t i = 0; i < scenarios.size(); i += step) {
         const Scenario &scenario = scenarios[i];
         const auto v2 = answers(false, scenario.prepare, scenario.commands);

@@ -147,7 +147,7 @@ TEST_F(Endurance, back_to_back_freezes_count_nobody_twice)
     Arrivals arrivals;
     // Written by hand, without waiting for anything: tasks still leave one refrigerator when the
     // next is asked for.
-    for (size_t round = 0; round < test::scaled(20'000, 60); ++round) {
+    for (size_t round = 0; round < test::scaled(10'000, 60); ++round) {
         ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
         ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
         if (round % 16 == 0)
@@ -220,7 +220,7 @@ TEST_F(Endurance, a_ring_buffer_too_small_in_a_storm_of_forks)
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
     for (size_t i = 0; i < page / 64 + 100; ++i)
         scratch.spawn_sleeper();
-    for (size_t round = 0; round < test::scaled(20, 2); ++round) {
+    for (size_t round = 0; round < test::scaled(20); ++round) {
         const auto report = freeze(scratch.path(), listing());
         expect_true_account(report, scratch, "", false);
         EXPECT_GT(report.dropped_events, 0U);
