@@ -149,14 +149,14 @@ struct fz_target {
 	unsigned int killer;           /* tgid of the last SIGKILL sender, 0: none */
 	unsigned int lost;             /* grows when an event of this target found no room */
 	unsigned int owner_tgid;       /* the process that watches it, as in its ... */
-	unsigned long long owner_ns_dev; /* ... pid namespace: st_dev and st_ino of */
-	unsigned long long owner_ns_ino; /* /proc/self/ns/pid */
-	/* The library's own: what is to be undone when its process is gone. */
+	unsigned int owner_ns_dev;     /* ... pid namespace: st_dev and st_ino of /proc/self/ns/pid */
+	/* The library's own, of a shared tracker: what is to be undone when its process is gone. */
+	unsigned int level;           /* or FZ_ANY_LEVEL */
 	unsigned long long cgroup_id; /* 0: the slot is free */
-	unsigned int hierarchy;
-	unsigned int level; /* or FZ_ANY_LEVEL */
+	unsigned long long owner_ns_ino;
 };
-FZ_ASSERT(sizeof(struct fz_target) == 72, "fz_target layout");
+/* And FZ_CLIENT_SLOTS of it fill whole pages, of whatever size: each client maps its own alone. */
+FZ_ASSERT(sizeof(struct fz_target) == 64, "fz_target layout");
 
 /* fz_target.level of a cgroup of which it is not known. */
 #define FZ_ANY_LEVEL 0xffffffffU
@@ -180,12 +180,10 @@ struct fz_config {
 	unsigned int watch_signal; /* send FZ_EV_DELIVERED of this signal, and of SIGKILL */
 };
 
-/*
- * What fz_drops counts besides the events, which use their own kind as index, after FZ_EV_KINDS for
- * each client before theirs.
- */
+/* Indices of fz_drops. */
 enum {
-	FZ_DROP_RECORD = 0, /* no room to remember that a task has arrived; at client 0, for all */
+	FZ_DROP_RECORDS = 0, /* no room to remember that a task has arrived */
+	FZ_DROP_EVENTS = 1,  /* no room for an event: and up, one for each client */
 };
 
 /* What is remembered of a task. */

@@ -86,7 +86,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FZ_EV_KINDS); /* for each client */
+	__uint(max_entries, FZ_DROP_EVENTS + FZ_CLIENTS_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
 } fz_drops SEC(".maps");
@@ -96,9 +96,8 @@ static __always_inline __u32 client_of(__u32 slot)
 	return fz_shared ? slot / FZ_CLIENT_SLOTS : 0;
 }
 
-static __always_inline void count_drop(__u32 client, __u32 kind)
+static __always_inline void count_drop(__u32 index)
 {
-	__u32 index = client * FZ_EV_KINDS + kind;
 	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &index);
 
 	if (drops)
@@ -143,7 +142,7 @@ static __always_inline bool send_to(__u32 client, __u32 kind, __u32 slot, __u64 
 	struct fz_event *event = reserve_event(client);
 
 	if (!event) {
-		count_drop(client, kind);
+		count_drop(FZ_DROP_EVENTS + client);
 		return false;
 	}
 	*event = (struct fz_event){
@@ -249,7 +248,7 @@ static __always_inline void handle_arrival(struct task_struct *task)
 	if (record)
 		record->arrived_ns = arrived;
 	else
-		count_drop(0, FZ_DROP_RECORD);
+		count_drop(FZ_DROP_RECORDS);
 }
 
 static __always_inline bool has_arrived(struct task_struct *task)
@@ -319,7 +318,7 @@ int BPF_PROG(on_sched_switch_v1, bool preempt, struct task_struct *prev)
 	if (record)
 		record->arrived_v1_ns = now;
 	else
-		count_drop(0, FZ_DROP_RECORD);
+		count_drop(FZ_DROP_RECORDS);
 	return 0;
 }
 

@@ -15,6 +15,10 @@
 namespace freezer
 {
 
+// Room for a thousand events. The kernel enters every page of a ring buffer twice into the memory
+// of each command that uses it, which is to be quick; only --tasks sends more than a few.
+constexpr std::uint32_t kAttachedRingBytes = 64 * 1024;
+
 struct AttachResult {
     std::string path;          // the directory of the pins
     bool already = false;      // it was there

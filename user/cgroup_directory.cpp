@@ -42,18 +42,9 @@ std::string CgroupDirectory::proc_path() const
     return "/proc/self/fd/" + std::to_string(directory_.get());
 }
 
-Result<bool> CgroupDirectory::may_have_children() const
-{
-    struct stat st {
-    };
-    if (::fstat(directory_.get(), &st) != 0)
-        return Error::from_errno(errno, "stat " + path_);
-    return st.st_nlink > 2;
-}
-
 Result<bool> CgroupDirectory::read_flag(const char *file) const
 {
-    auto text = read_file_at(directory_.get(), file);
+    auto text = read_record_at(directory_.get(), file);
     if (!text)
         return std::move(text).error();
     return parse_number(*text).value_or(0) != 0;
@@ -111,7 +102,7 @@ Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
         above = std::move(*next);
         here = above.get();
         path = parent_path(path);
-        auto freeze = read_file_at(here, names_.own_request);
+        auto freeze = read_record_at(here, names_.own_request);
         if (!freeze) {
             // The hierarchy's root has no such file; nor may every ancestor be readable.
             if (freeze.error().sys_errno == ENOENT || freeze.error().kind == ErrorKind::kPermission)
@@ -126,11 +117,18 @@ Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
 
 Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
 {
+    std::vector<std::unique_ptr<Cgroup>> children;
+    // kernfs counts a directory's subdirectories in its links (kernfs_iop_getattr(), fs/kernfs).
+    struct stat st {
+    };
+    if (::fstat(directory_.get(), &st) != 0)
+        return Error::from_errno(errno, "stat " + path_);
+    if (st.st_nlink <= 2)
+        return children;
     auto names = list_directories_at(directory_.get());
     if (!names)
         return std::move(names).error();
     const auto level = level_ ? std::optional(*level_ + 1) : std::nullopt;
-    std::vector<std::unique_ptr<Cgroup>> children;
     for (const std::string &name : *names) {
         auto fd = open_at(directory_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         if (!fd) {

@@ -55,9 +55,6 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] int directory() const { return directory_.get(); }
     // The directory by a name that inotify takes.
     [[nodiscard]] std::string proc_path() const;
-    // False when it surely has no children: kernfs counts the directories in it, as file systems
-    // do.
-    [[nodiscard]] Result<bool> may_have_children() const;
 
     // A child, of the same hierarchy.
     [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>

@@ -73,11 +73,6 @@ Result<bool> CgroupV1::is_populated()
     auto own = has_own_tasks();
     if (!own || *own)
         return own;
-    auto nested = may_have_children();
-    if (!nested)
-        return std::move(nested).error();
-    if (!*nested)
-        return false;
     auto below = children();
     if (!below)
         return std::move(below).error();

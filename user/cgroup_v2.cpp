@@ -49,7 +49,8 @@ Result<Reading> CgroupV2::read()
     auto freeze = self_freezing();
     if (!freeze)
         return std::move(freeze).error();
-    auto events = events_ ? read_all(events_.get(), kEvents) : read_file_at(directory(), kEvents);
+    auto events =
+        events_ ? read_record(events_.get(), kEvents) : read_record_at(directory(), kEvents);
     if (!events)
         return std::move(events).error();
 
@@ -79,11 +80,6 @@ Result<Reading> CgroupV2::read()
 // no file tells.
 Status CgroupV2::look_below(Reading &reading)
 {
-    auto nested = may_have_children();
-    if (!nested)
-        return std::move(nested).error();
-    if (!*nested)
-        return {};
     auto below = children();
     if (!below)
         return std::move(below).error();
@@ -110,9 +106,6 @@ Status CgroupV2::look_below(Reading &reading)
 
 bool CgroupV2::verdict_takes_tasks()
 {
-    const auto nested = may_have_children();
-    if (!nested || !*nested)
-        return false;
     auto below = children();
     if (!below || below->empty())
         return false;

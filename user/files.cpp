@@ -50,6 +50,27 @@ Result<std::string> read_file_at(int dir_fd, const std::string &name)
     return read_all(fd->get(), name);
 }
 
+Result<std::string> read_record(int fd, const std::string &name)
+{
+    std::array<char, 4096> buffer;
+    for (;;) {
+        const ssize_t n = ::pread(fd, buffer.data(), buffer.size(), 0);
+        if (n >= 0)
+            return std::string(buffer.data(), static_cast<size_t>(n));
+        const int error = errno;
+        if (error != EINTR)
+            return Error::from_errno(error, "read " + name);
+    }
+}
+
+Result<std::string> read_record_at(int dir_fd, const std::string &name)
+{
+    auto fd = open_at(dir_fd, name, O_RDONLY);
+    if (!fd)
+        return std::move(fd).error();
+    return read_record(fd->get(), name);
+}
+
 std::string read_text(const std::string &path)
 {
     auto text = read_file_at(AT_FDCWD, path);

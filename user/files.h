@@ -24,6 +24,10 @@ Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags);
 // takes back the POLLPRI that a notification left.
 Result<std::string> read_all(int fd, const std::string &name);
 Result<std::string> read_file_at(int dir_fd, const std::string &name);
+// The same of a control file that is one record (a cftype with seq_show() and no seq_start(),
+// kernel/cgroup/cgroup.c): such come whole with one read. Less than 4096 bytes.
+Result<std::string> read_record(int fd, const std::string &name);
+Result<std::string> read_record_at(int dir_fd, const std::string &name);
 
 // The whole content, "" when it cannot be read.
 std::string read_text(const std::string &path);

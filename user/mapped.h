@@ -37,13 +37,14 @@ template <typename T> class Mapped
             ::munmap(elements_, bytes_);
     }
 
-    // The descriptor may be closed afterwards.
-    static Result<Mapped> map(int map_fd, size_t count, const std::string &name)
+    // From the element `first` on, which must begin a page: the kernel enters every page of what is
+    // mapped at once. The descriptor may be closed afterwards.
+    static Result<Mapped> map(int map_fd, size_t count, const std::string &name, size_t first = 0)
     {
         Mapped mapped;
         mapped.bytes_ = count * sizeof(T);
-        void *const memory =
-            ::mmap(nullptr, mapped.bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+        void *const memory = ::mmap(nullptr, mapped.bytes_, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                    map_fd, static_cast<off_t>(first * sizeof(T)));
         if (memory == MAP_FAILED)
             return Error::from_errno(errno, "map the BPF " + name);
         mapped.elements_ = static_cast<T *>(memory);

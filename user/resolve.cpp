@@ -46,19 +46,22 @@ const CgroupMount *mount_holding(const std::vector<CgroupMount> &mounts, const s
     return best;
 }
 
-// The kernel's cgroup.level of a path in a mount, unless a cgroup namespace hides what is above.
-std::optional<std::uint32_t> level_of(const CgroupMount &mount, const std::string &path)
+// The kernel's cgroup.level of a path in a mount, where no cgroup namespace hides what is above.
+std::uint32_t level_of(const CgroupMount &mount, const std::string &path)
+{
+    const auto parts = [](const std::string &p) {
+        return p == "/" ? 0 : static_cast<std::uint32_t>(std::count(p.begin(), p.end(), '/'));
+    };
+    return parts(mount.root) + parts(path);
+}
+
+bool in_initial_cgroup_namespace()
 {
     // include/uapi/linux/nsfs.h: CGROUP_NS_INIT_INO, a fixed number since namespaces have inodes.
     constexpr ino_t kInitialCgroupNamespace = 0xEFFFFFFB;
     struct stat st {
     };
-    if (::stat("/proc/self/ns/cgroup", &st) != 0 || st.st_ino != kInitialCgroupNamespace)
-        return std::nullopt;
-    const auto parts = [](const std::string &p) {
-        return p == "/" ? 0 : static_cast<std::uint32_t>(std::count(p.begin(), p.end(), '/'));
-    };
-    return parts(mount.root) + parts(path);
+    return ::stat("/proc/self/ns/cgroup", &st) == 0 && st.st_ino == kInitialCgroupNamespace;
 }
 
 Error no_such(const std::string &what)
@@ -149,7 +152,8 @@ std::optional<std::uint32_t> parse_v1_hierarchy(std::string_view text, std::stri
     return std::nullopt;
 }
 
-Resolver::Resolver(std::vector<CgroupMount> all) : all_mounts_(std::move(all))
+Resolver::Resolver(std::vector<CgroupMount> all)
+    : all_mounts_(std::move(all)), knows_levels_(in_initial_cgroup_namespace())
 {
     if (const CgroupMount *const mount = find_mount(all_mounts_, Hierarchy::kV2))
         v2_ = *mount;
@@ -234,13 +238,14 @@ Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
             return std::move(fd).error();
         }
     }
+    const auto level = knows_levels_ ? std::optional(level_of(mount, path)) : std::nullopt;
     if (mount.hierarchy == Hierarchy::kV1Freezer) {
-        auto cgroup = CgroupV1::open(std::move(*fd), path, level_of(mount, path), v1_hierarchy_);
+        auto cgroup = CgroupV1::open(std::move(*fd), path, level, v1_hierarchy_);
         if (!cgroup)
             return std::move(cgroup).error();
         return std::unique_ptr<Cgroup>(std::move(*cgroup));
     }
-    auto cgroup = CgroupV2::open(std::move(*fd), path, level_of(mount, path));
+    auto cgroup = CgroupV2::open(std::move(*fd), path, level);
     if (!cgroup)
         return std::move(cgroup).error();
     return std::unique_ptr<Cgroup>(std::move(*cgroup));
@@ -380,28 +385,20 @@ std::string Resolver::v1_path_of(std::uint32_t tid) const
     return parse_proc_cgroup(*text, v1_hierarchy_).value_or("");
 }
 
-Status Resolver::check_harmless(const Cgroup &cgroup) const
+// By id, not by name: the same cgroup has other paths in other mounts and namespaces.
+std::vector<std::uint64_t> Resolver::own_cgroups_in(const CgroupMount &mount) const
 {
-    const CgroupMount *const mount = mount_of(cgroup);
-    if (!mount)
-        return {};
-    if (cgroup.path() == "/" && mount->root == "/")
-        return Error{ErrorKind::kRefused, 0,
-                     "the root cgroup cannot be frozen or killed: name one below it"};
-
-    // By id, not by name: the same cgroup has other paths in other mounts and namespaces.
-    auto own = by_pid_in(*mount, ::getpid());
+    std::vector<std::uint64_t> ids;
+    auto own = by_pid_in(mount, ::getpid());
     if (!own)
-        return {}; // outside the mount, so nothing in the mount holds it
-    auto fd = open_at(AT_FDCWD, mount->mount_point + (*own)->path(), O_PATH | O_DIRECTORY);
+        return ids; // outside the mount, so nothing in the mount holds it
+    auto fd = open_at(AT_FDCWD, mount.mount_point + (*own)->path(), O_PATH | O_DIRECTORY);
     std::string path = (*own)->path();
     while (fd) {
         struct stat st {
         };
-        if (::fstat(fd->get(), &st) == 0 && st.st_ino == cgroup.id())
-            return Error{ErrorKind::kRefused, 0,
-                         "it holds freezerctl itself, which would stop with it: run freezerctl "
-                         "from a cgroup outside it"};
+        if (::fstat(fd->get(), &st) == 0)
+            ids.push_back(st.st_ino);
         if (path == "/")
             break;
         path = path.substr(0, path.rfind('/'));
@@ -409,6 +406,32 @@ Status Resolver::check_harmless(const Cgroup &cgroup) const
             path = "/";
         fd = open_at(fd->get(), "..", O_PATH | O_DIRECTORY);
     }
+    return ids;
+}
+
+Resolver::OwnCgroups Resolver::own_cgroups() const
+{
+    OwnCgroups own;
+    if (v2_)
+        own.v2 = own_cgroups_in(*v2_);
+    if (v1_)
+        own.v1 = own_cgroups_in(*v1_);
+    return own;
+}
+
+Status Resolver::check_harmless(const Cgroup &cgroup, const OwnCgroups &own) const
+{
+    const CgroupMount *const mount = mount_of(cgroup);
+    if (!mount)
+        return {};
+    if (cgroup.path() == "/" && mount->root == "/")
+        return Error{ErrorKind::kRefused, 0,
+                     "the root cgroup cannot be frozen or killed: name one below it"};
+    const auto &holders = cgroup.hierarchy_id() == 0 ? own.v2 : own.v1;
+    if (std::find(holders.begin(), holders.end(), cgroup.id()) != holders.end())
+        return Error{ErrorKind::kRefused, 0,
+                     "it holds freezerctl itself, which would stop with it: run freezerctl "
+                     "from a cgroup outside it"};
     return {};
 }
 

@@ -52,14 +52,21 @@ class Resolver
     // The path of a task's v1 freezer cgroup, by the id it has here; "" if it cannot be told.
     [[nodiscard]] std::string v1_path_of(std::uint32_t tid) const;
 
+    // The ids of the cgroups that hold the calling process, at this moment, in each hierarchy.
+    struct OwnCgroups {
+        std::vector<std::uint64_t> v2;
+        std::vector<std::uint64_t> v1; // the freezer's
+    };
+    [[nodiscard]] OwnCgroups own_cgroups() const;
     // kRefused when freezing or killing the cgroup would hit the caller or the whole machine: it is
     // the root, or holds the calling process.
-    [[nodiscard]] Status check_harmless(const Cgroup &cgroup) const;
+    [[nodiscard]] Status check_harmless(const Cgroup &cgroup, const OwnCgroups &own) const;
 
   private:
     explicit Resolver(std::vector<CgroupMount> all);
     // The mount that a choice names, or the error that there is none.
     [[nodiscard]] Result<const CgroupMount *> mount_for(HierarchyChoice choice) const;
+    [[nodiscard]] std::vector<std::uint64_t> own_cgroups_in(const CgroupMount &mount) const;
     [[nodiscard]] const CgroupMount *mount_of(const Cgroup &cgroup) const;
     [[nodiscard]] Result<std::unique_ptr<Cgroup>> open_below(const CgroupMount &mount,
                                                              const std::string &path) const;
@@ -68,6 +75,7 @@ class Resolver
     [[nodiscard]] Error not_usable(const CgroupMount &mount) const;
 
     std::vector<CgroupMount> all_mounts_;
+    bool knows_levels_ = false; // not in a cgroup namespace, which hides what is above its root
     std::optional<CgroupMount> v2_;
     std::optional<CgroupMount> v1_;  // the freezer's
     std::uint32_t v1_hierarchy_ = 0; // its number

@@ -49,7 +49,7 @@ struct Tracker::Impl {
 
     std::unique_ptr<ring_buffer, RingDeleter> ring;
     TargetMaps maps;
-    Mapped<fz_target> targets; // fz_targets
+    Mapped<fz_target> targets; // of fz_targets those that are ours
     bool storage = false;
     bool silent_cgroups = false;
     bool deliveries = false;
@@ -79,15 +79,14 @@ struct Tracker::Impl {
         return {};
     }
 
-    [[nodiscard]] fz_target &target(std::uint32_t slot) const { return targets[base + slot]; }
     // Takes back what an earlier process with this number left when it died.
     void clean_up()
     {
         for (std::uint32_t slot = 0; slot < max_targets; ++slot) {
-            fz_target &left = target(slot);
+            fz_target &left = targets[slot];
             if (left.cgroup_id == 0)
                 continue;
-            maps.remove({left.cgroup_id, left.hierarchy, left.level});
+            maps.remove({left.cgroup_id, 0, left.level});
             left = fz_target{};
         }
         maps.watch_moves(false);
@@ -130,8 +129,6 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     bpf_map__set_max_entries(maps.fz_target_index, impl->max_targets);
     bpf_map__set_max_entries(maps.fz_targets, impl->max_targets);
     bpf_map__set_max_entries(maps.fz_target_stats, impl->max_targets);
-    const auto clients = static_cast<std::uint32_t>(options.shared ? int{FZ_CLIENTS_MAX} : 1);
-    bpf_map__set_max_entries(maps.fz_drops, clients * FZ_EV_KINDS);
     bpf_map__set_max_entries(maps.fz_record_hash, options.max_tasks);
     bpf_map__set_autocreate(maps.fz_record_storage, impl->storage);
     bpf_map__set_autocreate(maps.fz_record_hash, !impl->storage);
@@ -225,7 +222,7 @@ Result<Tracker> Tracker::open_pinned(PinnedTracker pinned, const TrackerOptions 
         return std::move(maps).error();
     impl->maps = std::move(*maps);
     auto targets =
-        Mapped<fz_target>::map(from.targets.get(), FZ_CLIENTS_MAX * FZ_CLIENT_SLOTS, "targets");
+        Mapped<fz_target>::map(from.targets.get(), impl->max_targets, "targets", impl->base);
     if (!targets)
         return std::move(targets).error();
     impl->targets = std::move(*targets);
@@ -278,28 +275,27 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     struct stat ns {
     };
     if (::stat("/proc/self/ns/pid", &ns) == 0) {
-        fresh.owner_ns_dev = ns.st_dev;
+        fresh.owner_ns_dev = static_cast<std::uint32_t>(ns.st_dev);
         fresh.owner_ns_ino = ns.st_ino;
     }
     fresh.cgroup_id = entry.id;
-    fresh.hierarchy = entry.hierarchy;
     fresh.level = entry.level;
-    impl_->targets[index] = fresh;
+    impl_->targets[slot] = fresh;
     auto watched = impl_->maps.watch(index, cgroup);
     if (!watched)
-        impl_->targets[index].cgroup_id = 0; // another's entry is not ours to take back
+        impl_->targets[slot].cgroup_id = 0; // another's entry is not ours to take back
     return watched;
 }
 
 void Tracker::unwatch(std::uint32_t slot)
 {
     impl_->maps.unwatch(impl_->base + slot);
-    impl_->target(slot).cgroup_id = 0;
+    impl_->targets[slot].cgroup_id = 0;
 }
 
 void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
 {
-    __atomic_store_n(&impl_->target(slot).wake, mask | (impl_->task_events ? FZ_TELL_TASKS : 0),
+    __atomic_store_n(&impl_->targets[slot].wake, mask | (impl_->task_events ? FZ_TELL_TASKS : 0),
                      __ATOMIC_RELAXED);
 }
 
@@ -315,12 +311,12 @@ void Tracker::watch_signal(std::uint32_t signal)
 
 void Tracker::begin_request(std::uint32_t slot, std::uint64_t at_ns)
 {
-    __atomic_store_n(&impl_->target(slot).request_ns, at_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&impl_->targets[slot].request_ns, at_ns, __ATOMIC_RELAXED);
 }
 
 std::uint32_t Tracker::lost(std::uint32_t slot) const
 {
-    return __atomic_load_n(&impl_->target(slot).lost, __ATOMIC_RELAXED) +
+    return __atomic_load_n(&impl_->targets[slot].lost, __ATOMIC_RELAXED) +
            static_cast<std::uint32_t>(missed_runs(impl_->births_fd) + missed_runs(impl_->moves_fd));
 }
 
@@ -339,7 +335,7 @@ void Tracker::drain(const std::function<void(const fz_event &)> &handler)
 
 fz_target Tracker::target(std::uint32_t slot) const
 {
-    return slot < impl_->max_targets ? impl_->target(slot) : fz_target{};
+    return slot < impl_->max_targets ? impl_->targets[slot] : fz_target{};
 }
 
 Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
@@ -372,9 +368,8 @@ std::uint64_t Tracker::dropped() const
         for (const std::uint64_t drops : per_cpu)
             sum += drops;
     };
-    add(FZ_DROP_RECORD);
-    for (std::uint32_t kind = FZ_DROP_RECORD + 1; kind < FZ_EV_KINDS; ++kind)
-        add(impl_->client * FZ_EV_KINDS + kind);
+    add(FZ_DROP_RECORDS);
+    add(FZ_DROP_EVENTS + impl_->client);
     return sum;
 }
 

@@ -42,7 +42,7 @@ class Attached : public test::OperationsTest
         bpffs_.emplace();
         if (!bpffs_->why().empty())
             GTEST_SKIP() << bpffs_->why();
-        const auto attached = freezer::attach_tracker(256 * 1024);
+        const auto attached = freezer::attach_tracker(freezer::kAttachedRingBytes);
         ASSERT_TRUE(attached) << attached.error().message;
         EXPECT_FALSE(attached->already);
     }

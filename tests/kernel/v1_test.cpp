@@ -486,7 +486,8 @@ TEST_P(V1, the_root_is_refused)
 {
     auto root = freezer().resolver().by_path(test::v1_mount());
     ASSERT_TRUE(root);
-    const auto harmless = freezer().resolver().check_harmless(**root);
+    const freezer::Resolver &resolver = freezer().resolver();
+    const auto harmless = resolver.check_harmless(**root, resolver.own_cgroups());
     ASSERT_FALSE(harmless);
     EXPECT_EQ(harmless.error().kind, freezer::ErrorKind::kRefused);
 }

@@ -7,7 +7,6 @@
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
 #include "user/attached.h"
-#include "user/tracker.h"
 
 namespace freezerctl
 {
@@ -16,7 +15,7 @@ namespace
 
 struct AttachArguments {
     bool json = false;
-    std::uint32_t ring_bytes = freezer::TrackerOptions().ring_bytes;
+    std::uint32_t ring_bytes = freezer::kAttachedRingBytes;
 };
 
 struct DetachArguments {

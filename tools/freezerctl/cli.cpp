@@ -104,6 +104,9 @@ bool Session::open(const freezer::Config &config)
 bool Session::find_targets(const TargetArguments &arguments, bool harmful)
 {
     std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
+    freezer::Resolver::OwnCgroups own;
+    if (harmful)
+        own = freezer_->resolver().own_cgroups();
     const auto take = [&](const std::string &name,
                           freezer::Result<std::unique_ptr<freezer::Cgroup>> found) {
         if (!found) {
@@ -111,7 +114,7 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
             return;
         }
         if (harmful) {
-            if (auto harmless = freezer_->resolver().check_harmless(**found); !harmless) {
+            if (auto harmless = freezer_->resolver().check_harmless(**found, own); !harmless) {
                 refuse(name, harmless.error());
                 return;
             }
