@@ -26,7 +26,6 @@ namespace
 
 using freezer::Freezer;
 using freezer::Outcome;
-using freezer::Target;
 using freezer::TargetReport;
 using freezer::TrackingSource;
 using test::Scratch;
