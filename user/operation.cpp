@@ -26,7 +26,7 @@ constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 // Ending an inotify group costs some 10 ms, more than most freezes take; loading the tracker some
 // 100 ms. They join when a wait turns out to be a long one.
 constexpr int kShortWaitMs = 100;
-constexpr std::uint64_t kLateTrackerNs = 250'000'000;
+constexpr std::uint64_t kLateTrackerNs = 500'000'000;
 constexpr int kRereadMaxMs = 100;
 constexpr int kLongestTimerMs = 3'600'000;
 constexpr int kFrozenAgainMax = 20;
