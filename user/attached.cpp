@@ -56,6 +56,11 @@ Result<UniqueFd> lock_root()
     auto root = open_at(AT_FDCWD, kRoot, O_RDONLY | O_DIRECTORY);
     if (!root)
         return root;
+    struct stat st {
+    };
+    if (::fstat(root->get(), &st) != 0 || st.st_uid != ::geteuid())
+        return Error{ErrorKind::kPermission, EPERM,
+                     std::string(kRoot) + " belongs to another user: remove it"};
     if (::flock(root->get(), LOCK_EX) != 0)
         return Error::from_errno(errno, std::string("lock ") + kRoot);
     return root;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -90,6 +91,11 @@ Result<PinnedTracker> TrackerPins::open() const
     if (!lock)
         return std::move(lock).error();
     tracker.lock = std::move(*lock);
+    // Maps of somebody else may say anything.
+    struct stat st {
+    };
+    if (::fstat(tracker.lock.get(), &st) != 0 || st.st_uid != ::geteuid())
+        return Error{ErrorKind::kPermission, EPERM, directory_ + " belongs to another user"};
     if (auto claimed = claim_client(tracker); !claimed)
         return std::move(claimed).error();
     const std::pair<const char *, UniqueFd *> objects[] = {

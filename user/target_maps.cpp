@@ -81,14 +81,17 @@ void TargetMaps::unwatch(std::uint32_t slot)
     const auto it = entries_.find(slot);
     if (it == entries_.end())
         return;
-    remove(it->second);
+    remove(slot, it->second);
     entries_.erase(it);
 }
 
-void TargetMaps::remove(const Entry &entry)
+void TargetMaps::remove(std::uint32_t slot, const Entry &entry)
 {
     const fz_cgroup_key key = key_of(entry);
     const Locked locked(lock_fd_);
+    std::uint32_t watcher = 0;
+    if (bpf_map_lookup_elem(index_fd_, &key, &watcher) != 0 || watcher != slot)
+        return; // another's
     (void)bpf_map_delete_elem(index_fd_, &key);
     drop_level(entry.level);
 }

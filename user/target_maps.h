@@ -35,8 +35,8 @@ class TargetMaps
     // Gives the cgroup the slot. A cgroup has one slot at most: EBUSY where it has another.
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
-    // Takes back what a process that is gone has left.
-    void remove(const Entry &entry);
+    // Takes back what a process that is gone has left in the slot, if it came so far.
+    void remove(std::uint32_t slot, const Entry &entry);
     // Whether FZ_EV_MOVED is sent.
     void watch_moves(bool on);
     // Of which signal FZ_EV_DELIVERED is sent; 0: of none.

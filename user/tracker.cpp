@@ -86,7 +86,7 @@ struct Tracker::Impl {
             fz_target &left = targets[slot];
             if (left.cgroup_id == 0)
                 continue;
-            maps.remove({left.cgroup_id, 0, left.level});
+            maps.remove(base + slot, {left.cgroup_id, 0, left.level});
             left = fz_target{};
         }
         maps.watch_moves(false);
