@@ -305,7 +305,8 @@ TEST_P(V1, one_that_falls_asleep_after_the_request_is_asked_once_more)
     const pid_t pid = straggler.spawn(scratch_->v2(), "", test::Straggler::Call::kVfork);
     scratch_->adopt(pid);
     std::thread release([&] {
-        EXPECT_TRUE(test::eventually([&] { return scratch_->read("freezer.self_freezing") == "1\n"; }));
+        EXPECT_TRUE(
+            test::eventually([&] { return scratch_->read("freezer.self_freezing") == "1\n"; }));
         straggler.release();
     });
     expect_frozen(freeze(test::listing()));
