@@ -61,7 +61,7 @@ GTEST_INC  = $(if $(GTEST_SRC),-I$(GTEST_SRC)/googletest/include)
 # ---- files ---------------------------------------------------------------------------------------
 
 BPF_PROGRAMS = tracker tasks stacks trace
-SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h)
+SKELETONS    = $(BPF_PROGRAMS:%=$(O)/%.skel.h) $(O)/bpf_id.h
 LIB_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard user/*.cpp))
 CMD_OBJS     = $(patsubst %.cpp,$(O)/%.o,$(wildcard tools/freezerctl/*.cpp))
 CMD_LIB_OBJS = $(filter-out %/main.o,$(CMD_OBJS))
@@ -108,6 +108,10 @@ $(O)/%.bpf.o: bpf/%.bpf.c $(O)/flags
 
 $(O)/%.skel.h: $(O)/%.bpf.o
 	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Tells one build's attached programs from another's.
+$(O)/bpf_id.h: $(O)/tracker.bpf.o $(O)/tasks.bpf.o
+	$(call msg,ID,$@)printf '#define FREEZERCTL_BPF_ID "%.16s"\n' "$$(cat $^ | sha256sum)" > $@
 
 # Depfiles name the skeletons from the second build on; the first must make them before.
 $(O)/%.o: %.cpp $(O)/flags | $(SKELETONS)

@@ -9,13 +9,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <system_error>
 
+#include "bpf_id.h"
 #include "user/files.h"
 #include "user/task_snapshot.h"
 #include "user/tracker.h"
@@ -31,17 +30,7 @@ constexpr const char *kRoot = "/sys/fs/bpf/freezerctl";
 constexpr const char *kUnfinished = "/sys/fs/bpf/freezerctl/unfinished";
 
 // Named by what was compiled: maps and programs of another build mean other things.
-const std::string &version_directory()
-{
-    static const std::string directory = [] {
-        std::array<char, 17> id{};
-        (void)std::snprintf(
-            id.data(), id.size(), "%016llx",
-            static_cast<unsigned long long>(Tracker::build_id() ^ (TaskSnapshot::build_id() << 1)));
-        return std::string(kRoot) + "/" + id.data();
-    }();
-    return directory;
-}
+constexpr const char *kVersion = "/sys/fs/bpf/freezerctl/" FREEZERCTL_BPF_ID;
 
 bool is_bpffs(const char *path)
 {
@@ -109,7 +98,7 @@ Status load_and_pin(std::uint32_t ring_bytes)
         pinned = tracker->pin(pins, ring_bytes);
     if (pinned)
         pinned = snapshot->pin(pins);
-    if (pinned && ::rename(kUnfinished, version_directory().c_str()) != 0)
+    if (pinned && ::rename(kUnfinished, kVersion) != 0)
         pinned = Error::from_errno(errno, "rename " + std::string(kUnfinished));
     if (!pinned)
         (void)remove_tree(kUnfinished);
@@ -121,7 +110,7 @@ Status load_and_pin(std::uint32_t ring_bytes)
 Result<AttachResult> attach_tracker(std::uint32_t ring_bytes)
 {
     AttachResult result;
-    result.path = version_directory();
+    result.path = kVersion;
     if (!is_bpffs(kBpffs)) {
         if (::mount("bpf", kBpffs, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
             return Error::from_errno(errno, std::string("mount bpffs at ") + kBpffs);
@@ -132,7 +121,7 @@ Result<AttachResult> attach_tracker(std::uint32_t ring_bytes)
     auto root = lock_root();
     if (!root)
         return std::move(root).error();
-    result.already = tracker_is_attached();
+    result.already = ::access(kVersion, F_OK) == 0;
     if (!result.already) {
         if (auto gone = remove_tree(kUnfinished); !gone) // of an attach that was killed
             return std::move(gone).error();
@@ -162,12 +151,7 @@ Result<std::uint32_t> detach_trackers()
 
 Result<PinnedTracker> open_attached_tracker()
 {
-    return TrackerPins(version_directory()).open();
-}
-
-bool tracker_is_attached()
-{
-    return ::access(version_directory().c_str(), F_OK) == 0;
+    return TrackerPins(kVersion).open();
 }
 
 } // namespace freezer

@@ -38,9 +38,6 @@ Result<std::uint32_t> detach_trackers();
 // processes as it has place for use it.
 Result<PinnedTracker> open_attached_tracker();
 
-// Whether there is one, of this build.
-bool tracker_is_attached();
-
 } // namespace freezer
 
 #endif

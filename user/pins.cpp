@@ -7,9 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -38,18 +36,6 @@ Result<UniqueFd> open_pin(const std::string &path)
 }
 
 } // namespace
-
-std::uint64_t object_id(const void *object, size_t bytes)
-{
-    const auto *const begin = static_cast<const char *>(object);
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (size_t at = 0; at < bytes; at += sizeof(std::uint64_t)) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, begin + at, std::min(sizeof(word), bytes - at));
-        hash = (hash ^ word) * 0x100000001b3;
-    }
-    return hash;
-}
 
 std::string TrackerPins::client_directory(std::uint32_t client) const
 {

@@ -2,7 +2,6 @@
 #ifndef FREEZERCTL_USER_PINS_H
 #define FREEZERCTL_USER_PINS_H
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -31,9 +30,6 @@ struct PinnedTracker {
     UniqueFd ring;               // the client's
     std::vector<UniqueFd> links; // so that the programs stay when the pins are removed meanwhile
 };
-
-// What tells one BPF object file from another: FNV-1a of its words.
-std::uint64_t object_id(const void *object, size_t bytes);
 
 // A directory in bpffs and what is pinned where in it:
 //

@@ -140,11 +140,4 @@ Status TaskSnapshot::pin(const TrackerPins &pins) const
     return pins.pin(TrackerPins::kIterator, impl_->links.front());
 }
 
-std::uint64_t TaskSnapshot::build_id()
-{
-    size_t size = 0;
-    const void *const bytes = tasks_bpf::elf_bytes(&size);
-    return object_id(bytes, size);
-}
-
 } // namespace freezer

@@ -40,8 +40,6 @@ class TaskSnapshot
 
     // Makes one beside a shared tracker outlive this process.
     [[nodiscard]] Status pin(const TrackerPins &pins) const;
-    // Another for each version of its BPF programs.
-    static std::uint64_t build_id();
 
     // A task below several targets has a row for each of them.
     Result<std::vector<fz_task_row>> take() const;

@@ -232,13 +232,6 @@ Result<Tracker> Tracker::open_pinned(PinnedTracker pinned, const TrackerOptions 
     return Tracker(std::move(impl));
 }
 
-std::uint64_t Tracker::build_id()
-{
-    size_t size = 0;
-    const void *const bytes = tracker_bpf::elf_bytes(&size);
-    return object_id(bytes, size);
-}
-
 std::vector<std::string> Tracker::tracepoints()
 {
     constexpr std::string_view kSection = "tp_btf/";

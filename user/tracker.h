@@ -58,8 +58,6 @@ class Tracker
     static Result<Tracker> open_pinned(PinnedTracker pinned, const TrackerOptions &options);
     // Makes a shared one outlive this process, with a ring buffer for each client.
     [[nodiscard]] Status pin(const TrackerPins &pins, std::uint32_t ring_bytes) const;
-    // Another for each version of its BPF programs.
-    static std::uint64_t build_id();
     // The tracepoints that its programs attach to, whether the kernel has them or not.
     static std::vector<std::string> tracepoints();
     Tracker(Tracker &&) noexcept;
