@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,6 +97,15 @@ Status write_file_at(int dir_fd, const std::string &name, std::string_view conte
     if (n < 0)
         return Error::from_errno(errno, "write " + name);
     return {};
+}
+
+void raise_file_limit()
+{
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)::setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 Result<std::vector<std::string>> list_directories_at(int dir_fd)

@@ -38,6 +38,10 @@ std::string link_target(const std::string &path);
 // One write(2), as control files want it.
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content);
 
+// Lets this process have as many descriptors as it may. For programs: the library itself leaves the
+// limit alone.
+void raise_file_limit();
+
 // Names of the directories in a directory, without "." and "..", in the kernel's order.
 Result<std::vector<std::string>> list_directories_at(int dir_fd);
 

@@ -52,6 +52,12 @@ bool runs_in(const std::map<std::uint64_t, std::vector<fz_task_row>> &rows,
 
 } // namespace
 
+bool all_announce(std::span<const Target> targets)
+{
+    return std::all_of(targets.begin(), targets.end(),
+                       [](const Target &target) { return target.cgroup->announces(); });
+}
+
 Result<Freezer> Freezer::open(const Config &config)
 {
     auto resolver = Resolver::open();
@@ -60,23 +66,21 @@ Result<Freezer> Freezer::open(const Config &config)
     return Freezer(std::move(*resolver), config);
 }
 
-bool Freezer::fits(const Tracker &tracker, std::uint32_t max_targets, bool silent) const
-{
-    return tracker.max_targets() >= max_targets && (tracker.watches_silent_cgroups() || !silent) &&
-           (tracker.watches_deliveries() || !config_.tracker.deliveries);
-}
-
 bool Freezer::has_tracker(std::uint32_t max_targets, bool silent)
 {
-    if (tracker_ && fits(*tracker_, max_targets, silent))
-        return true;
-    if (tracker_ || !config_.use_bpf || !config_.use_attached)
+    if (tracker_)
+        return tracker_->max_targets() >= max_targets &&
+               (tracker_->watches_silent_cgroups() || !silent) &&
+               (tracker_->watches_deliveries() || !config_.tracker.deliveries);
+    // See TrackerOptions::shared.
+    if (!config_.use_bpf || !config_.use_attached || silent || config_.tracker.deliveries ||
+        max_targets > FZ_CLIENT_SLOTS)
         return false;
     auto pinned = open_attached_tracker();
     if (!pinned)
         return false;
     auto tracker = Tracker::open_pinned(std::move(*pinned), config_.tracker);
-    if (!tracker || !fits(*tracker, max_targets, silent))
+    if (!tracker)
         return false;
     tracker_ = std::move(*tracker);
     return true;

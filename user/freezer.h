@@ -37,6 +37,9 @@ struct Target {
     std::unique_ptr<Cgroup> cgroup;
 };
 
+// Whether the kernel tells of requests to all of them, and of completion; see Cgroup::announces().
+bool all_announce(std::span<const Target> targets);
+
 struct Config {
     // False: do not use BPF even where it is to be had.
     bool use_bpf = true;
@@ -149,7 +152,6 @@ class Freezer
     }
     // Whether a tracker that fits is there without loading one.
     bool has_tracker(std::uint32_t max_targets, bool silent);
-    [[nodiscard]] bool fits(const Tracker &tracker, std::uint32_t max_targets, bool silent) const;
     // Does without the attached tracker from now on.
     void leave_attached();
     Result<std::vector<CgroupStatus>> describe(Cgroup &top, bool tasks, bool only_frozen);

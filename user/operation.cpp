@@ -35,7 +35,8 @@ constexpr int kFrozenAgainMax = 20;
 
 Operation::Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
                      const WaitOptions &options)
-    : freezer_(freezer), goal_(goal), options_(options), jobs_(targets.size())
+    : freezer_(freezer), goal_(goal), options_(options), jobs_(targets.size()),
+      silent_(!all_announce(targets))
 {
     for (size_t i = 0; i < targets.size(); ++i) {
         Job &job = jobs_[i];
@@ -57,6 +58,7 @@ Tracker *Operation::tracker()
 
 Result<std::vector<TargetReport>> Operation::run()
 {
+    freezer_.late_ = false;
     choose_tracker();
     auto set = WaitSet::open();
     if (!set)
@@ -107,16 +109,10 @@ Result<std::vector<TargetReport>> Operation::run()
     return reports;
 }
 
-bool Operation::is_any_silent() const
-{
-    return std::any_of(jobs_.begin(), jobs_.end(),
-                       [](const Job &job) { return !job.cgroup->announces(); });
-}
-
 bool Operation::can_begin_without_tracker() const
 {
     return freezer_.config_.late_tracking && freezer_.config_.use_bpf && !options_.tasks &&
-           !is_any_silent() &&
+           !silent_ &&
            (goal_ != Goal::kFrozen || std::none_of(jobs_.begin(), jobs_.end(), [](const Job &job) {
                 return job.cgroup->verdict_takes_tasks();
             }));
@@ -125,19 +121,17 @@ bool Operation::can_begin_without_tracker() const
 void Operation::choose_tracker()
 {
     const auto targets = static_cast<std::uint32_t>(jobs_.size());
-    const bool silent = is_any_silent();
-    without_tracker_ =
-        !freezer_.has_tracker(targets, silent) && !freezer_.tracker_ && can_begin_without_tracker();
+    without_tracker_ = !freezer_.has_tracker(targets, silent_) && !freezer_.tracker_ &&
+                       can_begin_without_tracker();
+    freezer_.late_ |= without_tracker_;
     if (!without_tracker_)
-        (void)freezer_.load_tracker(targets, silent); // see Freezer::tracking()
-    freezer_.late_ = without_tracker_;
+        (void)freezer_.load_tracker(targets, silent_); // see Freezer::tracking()
 }
 
 void Operation::track_from_now()
 {
     if (!std::exchange(without_tracker_, false))
         return;
-    joined_late_ = true;
     const auto targets = static_cast<std::uint32_t>(jobs_.size());
     if (!freezer_.load_tracker(targets, false) || !arm_tracker(*set_)) {
         if (!watching_files_)
@@ -797,8 +791,8 @@ void Operation::fill_reports()
 void Operation::fill_tracking(Job &job)
 {
     Tracker *const bpf = tracker();
-    if (!bpf || joined_late_)
-        return;
+    if (!bpf || freezer_.late_)
+        return; // it did not see the beginning
     TargetReport &report = job.report;
     // Which target a lost event belonged to is lost with it.
     report.dropped_events = bpf->dropped() - dropped_before_;

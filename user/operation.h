@@ -118,7 +118,6 @@ class Operation
   private:
     // Loads the tracker, unless the request need not wait for it.
     void choose_tracker();
-    [[nodiscard]] bool is_any_silent() const;
     [[nodiscard]] bool can_begin_without_tracker() const;
     // Loads it after all, where the operation began without.
     void track_from_now();
@@ -163,7 +162,7 @@ class Operation
     bool watching_files_ = false;
     bool told_late_ = false;
     bool without_tracker_ = false; // so far
-    bool joined_late_ = false;     // the tracker did not see the beginning
+    bool silent_ = false;          // some of the cgroups announce nothing
     std::optional<Outcome> over_;  // the deadline has passed, or the caller interrupts
     int reread_ms_ = 0;            // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;

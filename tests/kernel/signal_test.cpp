@@ -2,7 +2,6 @@
 //
 // One signal to every process of a cgroup, on both hierarchies.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "tests/support/operations.h"
 #include "tests/support/scratch_v1.h"
+#include "user/files.h"
 #include "user/signal_all.h"
 
 namespace
@@ -192,10 +192,7 @@ extern "C" void count_own_signal(int)
 
 TEST_P(Signal, a_thousand_processes_that_fork_get_it_once_each)
 {
-    rlimit files{};
-    ::getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
+    freezer::raise_file_limit();
     const size_t processes = test::scaled(1000, 50);
     test::Counters handled(processes + 1);
     test::Counters ready(1);

@@ -3,7 +3,6 @@
 // How long it takes to freeze, thaw and kill a cgroup: freezerctl and libfreezer against what the
 // kernel offers and against crun and runc, with the same tasks. docs/performance.md says how to
 // read what it prints. Needs root; what it makes is gone when it ends, after Ctrl-C too.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,16 +53,6 @@ std::string neighbour(const std::string &name)
     return std::filesystem::path(freezer::link_target("/proc/self/exe")).replace_filename(name);
 }
 
-// A descriptor or two for each of a thousand cgroups.
-void raise_file_limit()
-{
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)::setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 void write_file(const std::string &file, const std::string &content)
 {
     if (content.empty())
@@ -104,7 +93,8 @@ void write_all(const Results &results, const Chosen &chosen)
         write_file(start + "churn.svg", plot_churn(results.scenarios));
     }
     if (!chosen.markdown_file.empty())
-        write_markdown(results, chosen.markdown_file);
+        write_file(chosen.markdown_file,
+                   with_tables(freezer::read_text(chosen.markdown_file), results));
 }
 
 // Whether everybody who took part did all that was asked.
@@ -145,7 +135,7 @@ int run_command(int argc, char **argv)
     if (::geteuid() != 0)
         throw Failure("needs root");
     chosen.freezerctl = std::filesystem::absolute(chosen.freezerctl);
-    raise_file_limit();
+    freezer::raise_file_limit(); // a descriptor or two for each of a thousand cgroups
     catch_signals();
     const Results results = measure(chosen);
     write_all(results, chosen);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // freeze, thaw, kill and wait.
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -14,6 +12,7 @@
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
+#include "user/files.h"
 #include "user/signal_all.h"
 
 namespace freezerctl
@@ -56,18 +55,11 @@ void say_untracked(const freezer::Error &error)
              "; cgroup.events alone tells of completion, without times and actors\n");
 }
 
-bool silent_targets(Session &session)
-{
-    const auto &targets = session.targets();
-    return std::any_of(targets.begin(), targets.end(),
-                       [](const auto &target) { return !target.cgroup->announces(); });
-}
-
 // Loads the tracker where the request is to wait for it. False, and said, when --require-bpf asks
 // for what is not there.
 bool prepare_tracking(Session &session, const OperationArguments &args)
 {
-    const bool silent = silent_targets(session);
+    const bool silent = !freezer::all_announce(session.targets());
     if (!wants_tracker_first(args) && !silent)
         return true; // it may come later: operate() tells when it does not
     const auto loaded = session.freezer().load_tracker(
@@ -131,12 +123,7 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
 int send_signal(Session &session, const OperationArguments &args, int signal,
                 std::optional<std::uint64_t> timeout_ns, const InterruptFd &interrupt)
 {
-    // A descriptor for each process.
-    rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)::setrlimit(RLIMIT_NOFILE, &files);
-    }
+    freezer::raise_file_limit(); // a descriptor for each process
     freezer::SignalOptions options;
     options.signal = signal;
     options.keep_frozen = args.keep_frozen;
@@ -197,7 +184,8 @@ int operate(Verb verb, const OperationArguments &args)
         return session.code();
     }
     const freezer::Tracking tracking = session.freezer().tracking();
-    if (tracking.error && config.late_tracking && config.use_bpf && !silent_targets(session))
+    if (tracking.error && config.late_tracking && config.use_bpf &&
+        freezer::all_announce(session.targets()))
         say_untracked(*tracking.error);
     for (const TargetReport &report : *reports) {
         if (args.common.json)
