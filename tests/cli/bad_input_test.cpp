@@ -3,7 +3,6 @@
 // Bad input gets a clear error and changes nothing.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,8 +129,7 @@ TEST_F(BadInput, no_permission)
 TEST_F(BadInput, no_cgroup2_mount)
 {
     Command command({"freeze", good_.path()}, [] {
-        if (::unshare(CLONE_NEWNS) != 0 ||
-            ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+        if (!test::enter_private_mounts())
             ::_exit(126);
         const auto mounts = freezer::read_cgroup_mounts();
         if (!mounts)

@@ -100,8 +100,7 @@ TEST_F(CommandV1, a_hierarchy_without_the_freezer_is_named)
     ASSERT_NE(::mkdtemp(directory), nullptr);
     const std::string dir = directory;
     test::Command command({"freeze", dir}, [&] {
-        if (::unshare(CLONE_NEWNS) != 0 ||
-            ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        if (!test::enter_private_mounts() ||
             ::mount("none", dir.c_str(), "cgroup", 0, "none,name=freezerctl-test") != 0)
             ::_exit(126);
     });
@@ -135,8 +134,7 @@ TEST_F(CommandV1, pid_takes_the_hierarchy_that_can_do_it)
         test::Command command({verb, "--json", "--pid", std::to_string(pid)}, [&] {
             const std::string &mount = test::cgroup2_mount();
             if (!test::write_file(scratch.v2().dir() + "/cgroup.procs", "0") ||
-                ::unshare(CLONE_NEWNS | CLONE_NEWCGROUP) != 0 ||
-                ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                ::unshare(CLONE_NEWCGROUP) != 0 || !test::enter_private_mounts() ||
                 ::umount2(mount.c_str(), MNT_DETACH) != 0 ||
                 ::mount("none", mount.c_str(), "cgroup2", 0, nullptr) != 0)
                 ::_exit(126);

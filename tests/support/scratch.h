@@ -23,6 +23,10 @@ const std::string &cgroup2_mount();
 // is far beyond any real delay. The only place in the tests that looks again and again.
 bool eventually(const std::function<bool()> &condition);
 
+// A mount namespace of this process's own, in which it stays: nobody else sees what it mounts from
+// now on. False with errno set when it fails.
+bool enter_private_mounts();
+
 // The whole content, "" if it cannot be read.
 std::string read_file(const std::string &path);
 // False with errno set when it fails.

@@ -2,7 +2,6 @@
 #include "tests/support/scratch_v1.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,8 +34,7 @@ std::string find_v1()
 std::string mount_v1()
 {
     static char dir[] = "/tmp/freezerctl-v1-XXXXXX";
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 || !::mkdtemp(dir))
+    if (!enter_private_mounts() || !::mkdtemp(dir))
         return "";
     if (::mount("none", dir, "cgroup", 0, "freezer") != 0) {
         ::rmdir(dir);

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -95,10 +94,8 @@ bool says(int fd, const char *words)
 
 void enter_private_view()
 {
-    if (::unshare(CLONE_NEWNS) != 0)
+    if (!test::enter_private_mounts())
         fail("make a mount namespace");
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-        fail("make the mounts private");
     // Refused where the kernel has no BPF: then nothing will be attached.
     (void)::mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
     struct statfs there {
