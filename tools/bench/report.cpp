@@ -4,13 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "tools/bench/process.h"
 #include "user/duration.h"
-#include "user/files.h"
 
 namespace bench
 {
@@ -260,17 +258,14 @@ std::string to_json(const Results &results)
     return object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void write_markdown(const Results &results, const std::string &file)
+std::string with_tables(std::string page, const Results &results)
 {
-    std::string text = freezer::read_text(file);
-    const size_t begin = text.find(kBegin);
-    const size_t end = text.find(kEnd, begin == std::string::npos ? begin : begin + 1);
+    const size_t begin = page.find(kBegin);
+    const size_t end = page.find(kEnd, begin == std::string::npos ? begin : begin + 1);
     if (begin == std::string::npos || end == std::string::npos)
-        throw Failure(file + " has no place for the tables");
+        throw Failure("the page has no place for the tables");
     const size_t from = begin + std::string(kBegin).size();
-    text.replace(from, end - from, to_markdown(results));
-    if (!(std::ofstream(file) << text << std::flush))
-        throw Failure("cannot write " + file);
+    return page.replace(from, end - from, to_markdown(results));
 }
 
 } // namespace bench

@@ -24,8 +24,8 @@ struct Results {
 std::string text_head(const Results &results);
 std::string to_text(const ScenarioResult &result);
 std::string to_json(const Results &results);
-// What stands between the markers of a Markdown file is replaced; Failure if it has none.
-void write_markdown(const Results &results, const std::string &file);
+// The Markdown page with the tables between its markers; Failure if it has none.
+std::string with_tables(std::string page, const Results &results);
 
 } // namespace bench
 
