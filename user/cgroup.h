@@ -106,6 +106,9 @@ class Cgroup
     // A descriptor that becomes readable with priority (EPOLLPRI) when a reading may have changed,
     // until the next read(); owned by the cgroup. -1 where the hierarchy has none.
     virtual Result<int> notify_fd() = 0;
+    // What tells with inotify what notify_fd() tells, and takes no descriptor; none where there is
+    // none.
+    [[nodiscard]] virtual std::optional<WatchPath> notify_path() const = 0;
     // What to watch with inotify for the changes that notify_fd() is silent on. Below it, too, when
     // a reading was flagged and yet not frozen.
     [[nodiscard]] virtual std::vector<WatchPath> watch_paths() const = 0;

@@ -32,6 +32,7 @@ class CgroupV1 final : public CgroupDirectory
     Result<std::vector<int>> headless_processes() override { return std::vector<int>(); }
     std::optional<std::uint64_t> total_freeze_ns() override { return std::nullopt; }
     Result<int> notify_fd() override { return -1; }
+    [[nodiscard]] std::optional<WatchPath> notify_path() const override { return std::nullopt; }
     std::vector<WatchPath> watch_paths_below() override { return {}; }
 
   protected:

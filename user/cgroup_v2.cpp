@@ -166,6 +166,11 @@ Result<int> CgroupV2::notify_fd()
     return events_.get();
 }
 
+std::optional<WatchPath> CgroupV2::notify_path() const
+{
+    return WatchPath{proc_path() + "/" + kEvents, ""};
+}
+
 std::vector<WatchPath> CgroupV2::watch_paths_below()
 {
     std::vector<WatchPath> watches;
@@ -173,10 +178,8 @@ std::vector<WatchPath> CgroupV2::watch_paths_below()
     auto all = walk(*this, watched_below_);
     if (!all)
         return watches;
-    for (const auto &cgroup : watched_below_) {
-        const auto &v2 = static_cast<const CgroupV2 &>(*cgroup);
-        watches.push_back({v2.proc_path() + "/" + kEvents, ""});
-    }
+    for (const auto &cgroup : watched_below_)
+        watches.push_back(*cgroup->notify_path());
     return watches;
 }
 

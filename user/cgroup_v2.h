@@ -29,6 +29,7 @@ class CgroupV2 final : public CgroupDirectory
     Result<std::vector<int>> headless_processes() override;
     std::optional<std::uint64_t> total_freeze_ns() override;
     Result<int> notify_fd() override;
+    [[nodiscard]] std::optional<WatchPath> notify_path() const override;
     std::vector<WatchPath> watch_paths_below() override;
 
   protected:

@@ -99,6 +99,12 @@ Status write_file_at(int dir_fd, const std::string &name, std::string_view conte
     return {};
 }
 
+std::uint64_t file_limit()
+{
+    rlimit files{};
+    return ::getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 0;
+}
+
 void raise_file_limit()
 {
     rlimit files{};

@@ -38,8 +38,9 @@ std::string link_target(const std::string &path);
 // One write(2), as control files want it.
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content);
 
-// Lets this process have as many descriptors as it may. For programs: the library itself leaves the
-// limit alone.
+// How many descriptors this process may have (RLIMIT_NOFILE), and lets it have as many as it may.
+// The latter is for programs: the library itself leaves the limit alone.
+std::uint64_t file_limit();
 void raise_file_limit();
 
 // Names of the directories in a directory, without "." and "..", in the kernel's order.

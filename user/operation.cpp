@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "user/duration.h"
+#include "user/files.h"
 #include "user/proc_tasks.h"
 
 namespace freezer
@@ -20,7 +21,7 @@ namespace
 // Tokens in the wait set: slots count up from zero.
 constexpr std::uint64_t kRingToken = 1ULL << 40;
 constexpr std::uint64_t kInterruptToken = kRingToken + 1;
-// Plus a slot: a notification of a cgroup below the target, which is nobody's write.
+// Plus a slot: a notification of a cgroup or of one below it, which is nobody's write.
 constexpr std::uint64_t kBelowTokens = 1ULL << 41;
 
 // Ending an inotify group costs some 10 ms, more than most freezes take; loading the tracker some
@@ -30,6 +31,8 @@ constexpr std::uint64_t kLateTrackerNs = 500'000'000;
 constexpr int kRereadMaxMs = 100;
 constexpr int kLongestTimerMs = 3'600'000;
 constexpr int kFrozenAgainMax = 20;
+// What a process has open beside the cgroups, at most; beyond that, see arm_notifications().
+constexpr std::uint64_t kOtherDescriptors = 100;
 
 } // namespace
 
@@ -76,6 +79,9 @@ Result<std::vector<TargetReport>> Operation::run()
             continue;
         }
         job.before = std::move(*reading);
+        // Before the request, for afterwards somebody waits.
+        if (job.report.verb == Verb::kFreeze)
+            job.report.held_by_ancestor = freezing_ancestor(job);
     }
     for (Job &job : jobs_) {
         if (job.settled)
@@ -173,15 +179,11 @@ Status Operation::arm(WaitSet &set)
 {
     if (auto armed = arm_tracker(set); !armed)
         return armed;
+    spare_descriptors_ = jobs_.size() * 2 + kOtherDescriptors > file_limit();
     for (Job &job : jobs_) {
-        auto fd = job.cgroup->notify_fd();
-        if (!fd) {
-            fail_or_gone(job, fd.error());
+        if (auto armed = arm_notifications(set, job); !armed) {
+            fail_or_gone(job, armed.error());
             continue;
-        }
-        if (*fd >= 0) {
-            if (auto added = set.add(*fd, EPOLLPRI, job.slot); !added)
-                return added;
         }
         // Requests are seen with inotify all the same.
         const bool silent = !job.cgroup->announces();
@@ -203,6 +205,18 @@ Status Operation::arm(WaitSet &set)
         return set.set_deadline(std::min(start_ns_ + *options_.timeout_ns, limit));
     }
     return {};
+}
+
+Status Operation::arm_notifications(WaitSet &set, Job &job)
+{
+    if (spare_descriptors_) {
+        const auto path = job.cgroup->notify_path();
+        return path ? set.watch(*path, kBelowTokens + job.slot) : Status();
+    }
+    auto fd = job.cgroup->notify_fd();
+    if (!fd)
+        return std::move(fd).error();
+    return *fd >= 0 ? set.add(*fd, EPOLLPRI, job.slot) : Status();
 }
 
 void Operation::watch_files(WaitSet &set)
@@ -397,6 +411,8 @@ void Operation::look(Job &job)
     if (!job.cgroup->announces() && !follow_reading(job, *reading))
         return;
     judge(job, *reading);
+    if (job.settled)
+        job.verdict = std::move(*reading);
 }
 
 // False: not to be judged, for another look follows.
@@ -766,26 +782,49 @@ void Operation::name_stragglers(Job &job)
     }
 }
 
+std::optional<std::string> Operation::freezing_ancestor(const Job &job)
+{
+    const std::string &path = job.cgroup->path();
+    const auto [place, is_new] = ancestors_.try_emplace(std::to_string(job.cgroup->hierarchy_id()) +
+                                                        path.substr(0, path.rfind('/')));
+    if (is_new) {
+        if (auto ancestor = job.cgroup->freezing_ancestor())
+            place->second = std::move(*ancestor);
+    }
+    return place->second;
+}
+
 void Operation::fill_reports()
 {
     drain();
+    ancestors_.clear();
     for (Job &job : jobs_) {
-        TargetReport &report = job.report;
-        if (report.outcome != Outcome::kNoSuchCgroup && !report.removed) {
-            if (auto reading = read_confirmed(job)) {
-                auto ancestor = job.cgroup->freezing_ancestor();
-                const bool held = ancestor && *ancestor;
-                report.state = state_of(*reading, held);
-                if (held)
-                    report.held_by_ancestor = **ancestor;
-                if (report.verb != Verb::kKill)
-                    count_members(report, *job.cgroup);
-            }
-        }
+        if (job.report.outcome != Outcome::kNoSuchCgroup && !job.report.removed)
+            fill_state(job);
         fill_tracking(job);
     }
     if (options_.tasks)
         fill_entries();
+}
+
+void Operation::fill_state(Job &job)
+{
+    TargetReport &report = job.report;
+    // A kill may have frozen it again, and a freeze may have been taken back.
+    const bool stands = job.verdict && report.outcome == Outcome::kReached &&
+                        report.verb != Verb::kKill && !report.rolled_back;
+    if (!stands) {
+        auto reading = read_confirmed(job);
+        if (!reading)
+            return;
+        job.verdict = std::move(*reading);
+    }
+    // A freeze asked before; and what was found thawed is held by none.
+    if (!stands || report.verb == Verb::kWait)
+        report.held_by_ancestor = freezing_ancestor(job);
+    report.state = state_of(*job.verdict, report.held_by_ancestor.has_value());
+    if (report.verb != Verb::kKill)
+        count_members(report, *job.cgroup);
 }
 
 void Operation::fill_tracking(Job &job)

@@ -5,6 +5,7 @@
 #define FREEZERCTL_USER_OPERATION_H
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,8 +44,9 @@ class Operation
         std::uint32_t slot = 0;
         Account account;
         TargetReport report;
-        Reading before;             // before begin()
-        std::uint64_t begin_ns = 0; // just before the request was written
+        Reading before;                 // before begin()
+        std::optional<Reading> verdict; // what it was settled on, if that was a reading
+        std::uint64_t begin_ns = 0;     // just before the request was written
         bool settled = false;
         bool foreign_write = false;           // somebody else wrote a control file since begin()
         bool watching_below = false;          // the cgroup's own notifications are not enough
@@ -123,6 +125,8 @@ class Operation
     void track_from_now();
     Status arm_tracker(WaitSet &set);
     Status arm(WaitSet &set);
+    // Makes the kernel's own notifications wake it.
+    Status arm_notifications(WaitSet &set, Job &job);
     void handle(const WaitSet::Wake &wake);
     // Follows the tasks that are not frozen yet; see Cgroup::announces().
     void follow(Job &job);
@@ -152,7 +156,11 @@ class Operation
     void tell_late();
     void look_for_kernel_threads();
     std::optional<WhyReport> explain(Job &job);
+    // The nearest ancestor that asks for a freeze, looked up once for cgroups that share a parent.
+    std::optional<std::string> freezing_ancestor(const Job &job);
     void fill_reports();
+    // What the kernel says of the cgroup when all is over.
+    void fill_state(Job &job);
     void fill_tracking(Job &job);
     void fill_entries();
     void disarm();
@@ -163,8 +171,10 @@ class Operation
     bool told_late_ = false;
     bool without_tracker_ = false; // so far
     bool silent_ = false;          // some of the cgroups announce nothing
-    std::optional<Outcome> over_;  // the deadline has passed, or the caller interrupts
-    int reread_ms_ = 0;            // where nothing wakes: the time until the next look
+    bool spare_descriptors_ = false;
+    std::map<std::string, std::optional<std::string>> ancestors_; // by hierarchy and parent
+    std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
+    int reread_ms_ = 0;           // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
     std::uint64_t dropped_before_ = 0;
     std::uint64_t missed_exits_before_ = 0;

@@ -2,6 +2,7 @@
 //
 // What ends a wait that does not simply succeed: the deadline, a signal, somebody else.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,6 +115,24 @@ TEST_P(Waiting, signals_end_it_as_the_deadline_does)
 TEST_P(Waiting, it_freezes_when_the_straggler_comes)
 {
     Command command(words({"freeze", "--timeout", "1h"}));
+    ASSERT_TRUE(command.wait_until_it_waits());
+    straggler_.release();
+    const Ran ran = command.finish();
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(scratch_.event("frozen"), 1);
+}
+
+TEST_P(Waiting, there_are_not_two_descriptors_for_each_cgroup)
+{
+    constexpr int kOthers = 100;
+    constexpr rlimit kFiles{kOthers + 150, kOthers + 150};
+    auto arguments = words({"freeze", "--timeout", "1h"});
+    Scratch others;
+    for (int i = 0; i < kOthers; ++i) {
+        others.mkdir(std::to_string(i));
+        arguments.push_back(others.path(std::to_string(i)));
+    }
+    Command command(arguments, [&] { ::setrlimit(RLIMIT_NOFILE, &kFiles); });
     ASSERT_TRUE(command.wait_until_it_waits());
     straggler_.release();
     const Ran ran = command.finish();

@@ -76,6 +76,10 @@ class Watched final : public freezer::Cgroup
     }
     std::optional<std::uint64_t> total_freeze_ns() override { return inner_->total_freeze_ns(); }
     freezer::Result<int> notify_fd() override { return inner_->notify_fd(); }
+    [[nodiscard]] std::optional<freezer::WatchPath> notify_path() const override
+    {
+        return inner_->notify_path();
+    }
     [[nodiscard]] std::vector<freezer::WatchPath> watch_paths() const override
     {
         return inner_->watch_paths();

@@ -7,9 +7,17 @@
 
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
+#include "user/files.h"
 
 namespace freezerctl
 {
+namespace
+{
+
+// A command with no more has enough descriptors under every limit.
+constexpr size_t kFewTargets = 100;
+
+} // namespace
 
 void Cli::parse(int argc, char **argv)
 {
@@ -103,6 +111,9 @@ bool Session::open(const freezer::Config &config)
 
 bool Session::find_targets(const TargetArguments &arguments, bool harmful)
 {
+    // Only then: a command that this one starts inherits it.
+    if (arguments.cgroups.size() > kFewTargets)
+        freezer::raise_file_limit();
     std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
     freezer::Resolver::OwnCgroups own;
     if (harmful)
