@@ -147,7 +147,7 @@ TEST_F(Endurance, back_to_back_freezes_count_nobody_twice)
     Arrivals arrivals;
     // Written by hand, without waiting for anything: tasks still leave one refrigerator when the
     // next is asked for.
-    for (size_t round = 0; round < test::scaled(10'000, 60); ++round) {
+    for (size_t round = 0; round < test::scaled(10'000, 20); ++round) {
         ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
         ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
         if (round % 16 == 0)

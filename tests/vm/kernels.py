@@ -13,6 +13,9 @@ import packages
 COLUMNS = ("name", "arch", "suites", "package", "tier", "expect", "options")
 MEMORY, CPUS = 768, 2
 SUITES = ("unit", "kernel", "cli")
+# What a thin line leaves out: load and repetition, and what several users of one tracker do to each
+# other, which the kernel has no part in.
+THIN = "-Endurance.*:Attached.*:Ways/Verdicts.*:Ways/Late.*"
 CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no"), "fuse": ("yes", "no")}
 # How many of the packages that match are tried, newest first, when one cannot be downloaded.
 CANDIDATES = 3
@@ -30,6 +33,7 @@ class Line:
     cpus: int
     cmdline: str
     run: tuple = ()  # suites of tests; all where it is empty
+    filter: str = ""  # of tests
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +72,14 @@ def _parse_line(text):
             raise ValueError(f"expects {key}={expect.get(key)}, not one of {' '.join(values)}")
     if set(expect) - set(CAPABILITIES):
         raise ValueError(f"unknown capability in: {row['expect']}")
-    memory, cpus, run, cmdline = MEMORY, CPUS, (), []
+    memory, cpus, run, tests, cmdline = MEMORY, CPUS, (), "", []
     for word in shlex.split(row["options"]):
         if re.fullmatch(r"mem=\d+", word):
             memory = int(word[4:])
         elif re.fullmatch(r"cpus=\d+", word):
             cpus = int(word[5:])
+        elif word == "thin":
+            run, tests = ("kernel",), THIN
         elif re.fullmatch(r"suites=[a-z,]+", word):
             run = tuple(word[7:].split(","))
             if set(run) - set(SUITES):
@@ -92,6 +98,7 @@ def _parse_line(text):
         cpus,
         " ".join(cmdline),
         run,
+        tests,
     )
 
 

@@ -115,6 +115,8 @@ class Table(unittest.TestCase):
         parsed = line(LINE + "\tmem=256 cpus=4 preempt=full")
         self.assertEqual((parsed.memory, parsed.cpus, parsed.cmdline), (256, 4, "preempt=full"))
         self.assertEqual(line(LINE + "\tsuites=kernel").run, ("kernel",))
+        thin = line(LINE + "\tthin")
+        self.assertEqual((thin.run, thin.filter), (("kernel",), kernels.THIN))
 
     def test_mistakes(self):
         for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64", LINE + "\tsuites=x"):
