@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #
 # One makefile for everything. Objects go to $(O); "make help" lists the targets, "V=1" shows commands.
-# For another architecture: ARCH, CROSS_COMPILE, SYSROOT, STATIC=1, and BPFTOOL where the system's one
-# is too old for it.
+# For another architecture: ARCH, CROSS_COMPILE, SYSROOT, and BPFTOOL where the system's one is too old
+# for it.
 
 O             ?= build
 PREFIX        ?= /usr/local
@@ -17,7 +17,6 @@ BPFTOOL       ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG_CONFIG    ?= pkg-config
 GTEST_SRC     ?=
 SYSROOT       ?=
-STATIC        ?=
 
 ifeq ($(V),1)
 Q   =
@@ -42,15 +41,11 @@ ALL_CXXFLAGS = -std=c++20 $(CXXFLAGS) $(WARNINGS) $(DEFINES) -I. -isystem $(O) $
 BPF_ENDIAN   = $(if $(filter s390x,$(ARCH)),bpfeb,bpfel)
 BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-parameter \
 	       -I. $(sysroot_include) -MMD -MP
-ifeq ($(STATIC),1)
-LDFLAGS += -static
-LIBS    = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
-else
-LIBS    = $(sysroot_lib) -lbpf -lelf -lz
-endif
-# The command starts in half the time when nothing has to be mapped and relocated first. Where there
-# are no static libraries: make COMMAND_LDFLAGS=
-COMMAND_LDFLAGS ?= -static
+LIBS = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
+# The command starts in half the time when nothing has to be mapped and relocated first, and the test
+# programs run as they are in the machines of "make vm". Where there are no static libraries:
+# make PROGRAM_LDFLAGS=
+PROGRAM_LDFLAGS ?= -static
 # The live view of the command, not the library.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
@@ -123,7 +118,7 @@ $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(COMMAND_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(PROGRAM_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
 
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
@@ -156,8 +151,8 @@ $(O)/unit_tests: $(call test_objs,unit) $(CMD_LIB_OBJS) $(O)/libfreezer.a
 $(O)/kernel_tests: $(call test_objs,kernel) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(O)/cli_tests: $(call test_objs,cli) $(SUPPORT_OBJS) $(O)/libfreezer.a
 $(TEST_BINS): $(if $(GTEST_SRC),$(O)/gtest/libgtest.a)
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) $(TEST_LIBS) $(LIBS) \
-		$(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(PROGRAM_LDFLAGS) $(filter %.o %/libfreezer.a,$^) $(GTEST_LIBS) \
+		$(TEST_LIBS) $(LIBS) $(if $(filter %/unit_tests,$@),$(TUI_LIBS)) -o $@
 
 # BENCH_FLAGS: see build/freeze_bench --help.
 BENCH_FLAGS ?=
@@ -175,16 +170,18 @@ bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs r
 # KERNELS: an expression that selects lines of tests/vm/kernels.tsv; VM_FLAGS: see tests/vm/run.py --help.
 KERNELS  ?=
 VM_FLAGS ?=
-vm_run    = tests/vm/run.py --out $(O)/vm $(if $(KERNELS),--kernels '$(KERNELS)') $(VM_FLAGS)
+vm_run    = tests/vm/run.py --programs $(O) --out $(O)/vm $(if $(KERNELS),--kernels '$(KERNELS)') $(VM_FLAGS)
 
 vm: deps  ## the tests on a few other kernels, under QEMU; KERNELS='regex' selects
 	$(Q)tests/vm/install-deps.sh base
 	$(Q)tests/vm/install-deps.sh $$($(vm_run) --tier 1 --list-architectures)
 	$(Q)tests/vm/runner_test.py --quiet
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) vm-payload
 	$(Q)$(vm_run) --tier 1
 
 vm-all: deps  ## the tests on every kernel of tests/vm/kernels.tsv, and the table in docs/
 	$(Q)tests/vm/install-deps.sh
+	$(Q)$(MAKE) --no-print-directory -j$(NPROC) vm-payload
 	$(Q)status=0; $(vm_run) --tier 2 || status=$$?; \
 		tests/vm/support_table.py $(O)/vm/results.json docs/kernel-support.md && exit $$status
 
@@ -215,7 +212,7 @@ $(O)/lint/%.ok: %.cpp $(O)/%.o .clang-tidy user/.clang-tidy tests/.clang-tidy
 asan:  ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(O)/asan/unit_tests \
 		CXXFLAGS='-O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
-		LDFLAGS='-fsanitize=address,undefined'
+		LDFLAGS='-fsanitize=address,undefined' PROGRAM_LDFLAGS=
 	$(Q)$(O)/asan/unit_tests
 
 # Not one of the packages of "make deps": the run-time of clang's fuzzer.

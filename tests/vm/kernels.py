@@ -72,14 +72,14 @@ def _parse_line(text):
             raise ValueError(f"expects {key}={expect.get(key)}, not one of {' '.join(values)}")
     if set(expect) - set(CAPABILITIES):
         raise ValueError(f"unknown capability in: {row['expect']}")
-    memory, cpus, run, tests, cmdline = MEMORY, CPUS, (), "", []
+    memory, cpus, run, is_thin, cmdline = MEMORY, CPUS, (), False, []
     for word in shlex.split(row["options"]):
         if re.fullmatch(r"mem=\d+", word):
             memory = int(word[4:])
         elif re.fullmatch(r"cpus=\d+", word):
             cpus = int(word[5:])
         elif word == "thin":
-            run, tests = ("kernel",), THIN
+            is_thin = True
         elif re.fullmatch(r"suites=[a-z,]+", word):
             run = tuple(word[7:].split(","))
             if set(run) - set(SUITES):
@@ -87,7 +87,7 @@ def _parse_line(text):
         else:
             cmdline.append(word)
     re.compile(row["package"])
-    return Line(
+    line = Line(
         row["name"],
         row["arch"],
         tuple(row["suites"].split(",")),
@@ -98,8 +98,13 @@ def _parse_line(text):
         cpus,
         " ".join(cmdline),
         run,
-        tests,
     )
+    return thin(line) if is_thin else line
+
+
+def thin(line):
+    """The line with the thin selection of tests."""
+    return dataclasses.replace(line, run=("kernel",), filter=THIN)
 
 
 def select(lines, tier, pattern):

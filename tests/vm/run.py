@@ -40,7 +40,8 @@ class Runner:
         self.kvm[arch] = wanted != "tcg" and machine.kvm_works(arch, self.host)
         if wanted == "kvm" and arch == self.host and not self.kvm[arch]:
             self.say(f"warning: KVM does not work here, {arch} is emulated")
-        return payload.build(self.archive, arch, self.out / arch, self.say)
+        programs = pathlib.Path(self.options.programs)
+        return payload.build(self.archive, arch, programs, self.out / arch, self.say)
 
     def one(self, line, initramfs):
         result = results.Result(line.name, line.arch, options=line.cmdline)
@@ -119,12 +120,14 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="print the lines and stop")
     parser.add_argument("--list-architectures", action="store_true")
     parser.add_argument("--table", default=HERE / "kernels.tsv")
-    parser.add_argument("--out", default="build/vm", help="logs and results go here")
+    parser.add_argument("--programs", default="build", help="those of this machine's architecture")
+    parser.add_argument("--out", default="build/vm", help="logs, results and other programs go here")
     parser.add_argument("--cache", default=os.path.expanduser(cache))
     parser.add_argument("--jobs", type=int, default=2, help="machines at a time")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each machine")
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--scale", type=int, help="FREEZERCTL_TEST_SCALE (100, or 1 if emulated)")
+    parser.add_argument("--thin", action="store_true", help="of every line only what a thin one runs")
     parser.add_argument("--suites", help="of unit,kernel,cli (all; no unit on the host's architecture)")
     parser.add_argument("--filter", help="a --gtest_filter for every suite")
     return parser.parse_args()
@@ -133,6 +136,8 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     lines = kernels.select(kernels.parse(options.table), options.tier, options.kernels)
+    if options.thin:
+        lines = [kernels.thin(line) for line in lines]
     if not lines:
         sys.exit(f"no line of {options.table} matches")
     if options.list:
