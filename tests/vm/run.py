@@ -123,7 +123,9 @@ def parse_arguments():
     parser.add_argument("--programs", default="build", help="those of this machine's architecture")
     parser.add_argument("--out", default="build/vm", help="logs, results and other programs go here")
     parser.add_argument("--cache", default=os.path.expanduser(cache))
-    parser.add_argument("--jobs", type=int, default=2, help="machines at a time")
+    # One more than processors: the last machine of a run is not to have the host for itself alone.
+    jobs = (os.cpu_count() or 1) + 1
+    parser.add_argument("--jobs", type=int, default=jobs, help=f"machines at a time ({jobs})")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each machine")
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--scale", type=int, help="FREEZERCTL_TEST_SCALE (100, or 1 if emulated)")
