@@ -51,8 +51,9 @@ endif
 # The command starts in half the time when nothing has to be mapped and relocated first. Where there
 # are no static libraries: make COMMAND_LDFLAGS=
 COMMAND_LDFLAGS ?= -static
-# The live view of the command, not the library.
+# Of the command, not the library: the live view, and the mount.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
+FUSE_LIBS  = $(sysroot_lib) -lfuse3 -lpthread
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
 # What the tests need besides: a FUSE file system that hangs.
 TEST_LIBS  = -lfuse3
@@ -123,7 +124,7 @@ $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(COMMAND_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(COMMAND_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) $(FUSE_LIBS) -o $@
 
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
@@ -244,8 +245,9 @@ install: $(O)/freezerctl man  ## the command and its manual, to $(DESTDIR)$(PREF
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-attach.service \
-		> $(DESTDIR)$(PREFIX)/lib/systemd/system/freezerctl-attach.service
+	for unit in attach mount; do \
+		sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-$$unit.service \
+			> $(DESTDIR)$(PREFIX)/lib/systemd/system/freezerctl-$$unit.service || exit 1; done
 
 clean:  ## remove what was built
 	rm -rf $(O)
