@@ -35,7 +35,8 @@ constexpr std::array<ControlFile, 7> kFiles{
      {Kind::kSignal, "signal.kill", 0222},
      {Kind::kNotifyOnRelease, "notify_on_release", 0666}}};
 
-// CGROUP_LOCAL_BUFFER_SIZE, 64, of kernel/cgroup.c in 2008: what does not fit with its end is E2BIG.
+// CGROUP_LOCAL_BUFFER_SIZE, 64, of kernel/cgroup.c in 2008: what does not fit with its end is
+// E2BIG.
 constexpr size_t kLongestWrite = 63;
 
 bool is_v2(const Cgroup &cgroup)
@@ -254,59 +255,48 @@ Result<std::string> ControlFiles::ids_for(const Client &client, const OpenFile &
     return out;
 }
 
-Written ControlFiles::write(OpenFile &file, const Client &client, std::string_view text)
+int ControlFiles::write(OpenFile &file, const Client &client, std::string_view text)
 {
     if (text.size() > kLongestWrite)
-        return {E2BIG, {}};
+        return E2BIG;
     switch (file.file.kind) {
     case Kind::kTasks:
     case Kind::kProcesses:
-        return {move_task(file, client, text), {}};
+        return move_task(file, client, text);
     case Kind::kState:
-        return write_state(file, client, text);
+        return write_state(file, text);
     case Kind::kSignal:
-        return {send_signal(file, text), {}};
+        return send_signal(file, text);
     case Kind::kNotifyOnRelease:
         if (!is_v2(*file.cgroup))
-            return {write_fd(file.backing.get(), text), {}};
+            return write_fd(file.backing.get(), text);
         // v2 runs no program when a cgroup becomes empty: it cannot be switched on.
-        return {freezer::strip(text) == "0" ? 0 : EINVAL, {}};
+        return freezer::strip(text) == "0" ? 0 : EINVAL;
     case Kind::kSelfFreezing:
     case Kind::kParentFreezing:
         break;
     }
-    return {EINVAL, {}};
+    return EINVAL;
 }
 
-Written ControlFiles::write_state(OpenFile &file, const Client &client, std::string_view text)
+// A client that freezes itself is not frozen before it has its answer: until then it waits in
+// request_wait_answer() (fs/fuse/dev.c), which is no place to freeze. When its write(2) returns it
+// is, as in 2008, without a step between.
+int ControlFiles::write_state(OpenFile &file, std::string_view text)
 {
     const auto freeze = freezer::parse_freezer_word(text);
     if (!freeze)
-        return {EINVAL, {}};
+        return EINVAL;
     if (*freeze) {
         if (const int error = check_harmless(*file.cgroup, "freeze"); error != 0)
-            return {error, {}};
-        const auto own = client.tid != 0 ? cgroup_of(client.tid, *file.cgroup) : nullptr;
-        if (own && freezer::is_at_or_below(own->path(), file.cgroup->path())) {
-            // The client freezes itself: it gets its answer before. What a write says of a cgroup
-            // that is gone is found out before that.
-            if (auto self = file.cgroup->self_freezing(); !self)
-                return {dead_or(errno_of(self.error())), {}};
-            return {0, [this, &file] { (void)write_request(file, true); }};
-        }
-    }
-    return {write_request(file, *freeze), {}};
-}
-
-int ControlFiles::write_request(OpenFile &file, bool freeze)
-{
-    // Before the thaw, so that nothing runs in between; with a request above it is none.
-    if (!freeze && options_.defer_signals) {
+            return error;
+    } else if (options_.defer_signals) {
+        // Before the thaw, so that nothing runs in between; with a request above it is none.
         if (const auto ancestor = file.cgroup->freezing_ancestor(); ancestor && !*ancestor)
             deferred_.deliver(file.cgroup->id());
     }
     const char *const word =
-        is_v2(*file.cgroup) ? (freeze ? "1" : "0") : (freeze ? "FROZEN" : "THAWED");
+        is_v2(*file.cgroup) ? (*freeze ? "1" : "0") : (*freeze ? "FROZEN" : "THAWED");
     const int error = write_fd(file.backing.get(), word);
     if (error == 0)
         changed_(file.cgroup->id());

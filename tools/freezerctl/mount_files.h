@@ -69,12 +69,6 @@ struct OpenFile {
     std::atomic<Phase> seen = Phase::kNever; // of kState: in that text
 };
 
-// 0 or an errno; and what is to be done when the client has its answer.
-struct Written {
-    int error = 0;
-    std::function<void()> afterwards;
-};
-
 // errno for a client: of the system call that failed, or what comes nearest.
 int errno_of(const freezer::Error &error);
 
@@ -100,13 +94,13 @@ class ControlFiles
                     const Client &client, std::shared_ptr<OpenFile> &out);
     // Takes the text anew when it is read from the start.
     int read(OpenFile &file, const Client &client, size_t size, off_t at, std::string &out);
-    Written write(OpenFile &file, const Client &client, std::string_view text);
+    // 0 or an errno.
+    int write(OpenFile &file, const Client &client, std::string_view text);
 
   private:
     freezer::Result<std::string> text_of(OpenFile &file, const Client &client);
     freezer::Result<std::string> ids_for(const Client &client, const OpenFile &file) const;
-    Written write_state(OpenFile &file, const Client &client, std::string_view text);
-    int write_request(OpenFile &file, bool freeze);
+    int write_state(OpenFile &file, std::string_view text);
     int move_task(OpenFile &file, const Client &client, std::string_view text);
     int check_move(OpenFile &file, int pid);
     int send_signal(OpenFile &file, std::string_view text);

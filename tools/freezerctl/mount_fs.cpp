@@ -365,19 +365,11 @@ void FreezerFs::read(fuse_req_t request, size_t size, off_t at, const fuse_file_
 
 void FreezerFs::write(fuse_req_t request, const char *data, size_t size, const fuse_file_info &info)
 {
-    const std::shared_ptr<OpenFile> file = held<OpenFile>(info); // for longer than its client
-    const Written written = files_.write(*file, Client::of(request), {data, size});
-    if (written.error != 0)
-        fuse_reply_err(request, written.error);
+    const int error = files_.write(*held<OpenFile>(info), Client::of(request), {data, size});
+    if (error != 0)
+        fuse_reply_err(request, error);
     else
         fuse_reply_write(request, size);
-    if (!written.afterwards)
-        return;
-    try {
-        written.afterwards();
-    } catch (const std::exception &) {
-        return; // the request has its answer: no other may follow
-    }
 }
 
 void FreezerFs::poll(fuse_req_t request, const fuse_file_info &info, fuse_pollhandle *handle)
