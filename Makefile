@@ -45,9 +45,11 @@ LIBS = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 # The command starts in half the time when nothing has to be mapped and relocated first, and the test
 # programs run as they are in the machines of "make vm". Where there are no static libraries:
 # make PROGRAM_LDFLAGS=
-PROGRAM_LDFLAGS ?= -static
-# The live view of the command, not the library.
+# libfuse would load modules of the interface that is not used here: there is nothing to load in it.
+PROGRAM_LDFLAGS ?= -static -Wl,--defsym=dlopen=0
+# Of the command, not the library: the live view, and the mount.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
+FUSE_LIBS  = $(sysroot_lib) -lfuse3 -lpthread
 GTEST_LIBS = $(if $(GTEST_SRC),$(O)/gtest/libgtest.a,-lgtest -lgtest_main) -lpthread
 # What the tests need besides: a FUSE file system that hangs.
 TEST_LIBS  = -lfuse3
@@ -118,7 +120,7 @@ $(O)/libfreezer.a: $(LIB_OBJS)
 	$(call msg,AR,$@)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
-	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(PROGRAM_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) -o $@
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(PROGRAM_LDFLAGS) $^ $(LIBS) $(TUI_LIBS) $(FUSE_LIBS) -o $@
 
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
@@ -241,8 +243,9 @@ install: $(O)/freezerctl man  ## the command and its manual, to $(DESTDIR)$(PREF
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-attach.service \
-		> $(DESTDIR)$(PREFIX)/lib/systemd/system/freezerctl-attach.service
+	for unit in attach mount; do \
+		sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-$$unit.service \
+			> $(DESTDIR)$(PREFIX)/lib/systemd/system/freezerctl-$$unit.service || exit 1; done
 
 clean:  ## remove what was built
 	rm -rf $(O)

@@ -59,6 +59,8 @@ class Cgroup
 
     // Below the mount, "/a/b"; "/" is the mount's own root.
     [[nodiscard]] virtual const std::string &path() const = 0;
+    // Open on its directory, for files that nothing here covers. Owned by the cgroup.
+    [[nodiscard]] virtual int directory() const = 0;
     // Unique within the hierarchy and never used again: the directory's inode number.
     [[nodiscard]] virtual std::uint64_t id() const = 0;
     // "v1" or "v2"; and the number that /proc/PID/cgroup and the kernel's cgroup_root give it (v2:
@@ -93,6 +95,10 @@ class Cgroup
 
     // The nearest ancestor within the mount whose own request is set, by path.
     virtual Result<std::optional<std::string>> freezing_ancestor() = 0;
+    // Opens one that lies below, "a/b"; "" is itself. No symbolic link, ".." or other mount is
+    // followed.
+    [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
+    open_below(const std::string &relative) const = 0;
     // Opens each child. One that is removed meanwhile is left out.
     virtual Result<std::vector<std::unique_ptr<Cgroup>>> children() = 0;
     // Ids of the tasks (threads) in this very cgroup, in this process's pid namespace.

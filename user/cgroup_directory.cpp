@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "user/files.h"
@@ -113,6 +114,19 @@ Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
             return std::optional(path);
     }
     return std::optional<std::string>();
+}
+
+Result<std::unique_ptr<Cgroup>> CgroupDirectory::open_below(const std::string &relative) const
+{
+    auto fd = open_directory_beneath(directory_.get(), relative.empty() ? "." : relative);
+    if (!fd)
+        return std::move(fd).error();
+    if (relative.empty())
+        return open_child(std::move(*fd), path_, level_);
+    const auto depth = 1 + std::count(relative.begin(), relative.end(), '/');
+    return open_child(std::move(*fd), child_path(path_, relative),
+                      level_ ? std::optional(*level_ + static_cast<std::uint32_t>(depth))
+                             : std::nullopt);
 }
 
 Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()

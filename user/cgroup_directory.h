@@ -16,12 +16,15 @@ class CgroupDirectory : public Cgroup
 {
   public:
     [[nodiscard]] const std::string &path() const override { return path_; }
+    [[nodiscard]] int directory() const override { return directory_.get(); }
     [[nodiscard]] std::uint64_t id() const override { return id_; }
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return level_; }
 
     Result<bool> self_freezing() override;
     Status request_freeze(bool freeze) override;
     Status remove() override;
+    [[nodiscard]] Result<std::unique_ptr<Cgroup>>
+    open_below(const std::string &relative) const override;
     Result<std::vector<std::unique_ptr<Cgroup>>> children() override;
     Result<std::vector<int>> own_tasks() override;
     Result<std::optional<std::string>> freezing_ancestor() override;
@@ -52,7 +55,6 @@ class CgroupDirectory : public Cgroup
     {
     }
 
-    [[nodiscard]] int directory() const { return directory_.get(); }
     // The directory by a name that inotify takes.
     [[nodiscard]] std::string proc_path() const;
 

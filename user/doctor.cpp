@@ -265,6 +265,9 @@ void look_at_rights(Diagnosis &out)
                             "/sys/kernel/tracing", "nothing here", "", false});
     out.features.push_back({"bpffs", yes_if(is_file_system("/sys/fs/bpf", BPF_FS_MAGIC)),
                             "/sys/fs/bpf", "pinning", "", false});
+    const bool fuse = ::access("/dev/fuse", F_OK) == 0;
+    out.features.push_back(
+        {"fuse", yes_if(fuse), "/dev/fuse", "mount", fuse ? "" : "run 'modprobe fuse'", false});
     out.features.push_back(
         {"v1-holds", may_release_v1_tasks(release) ? FeatureState::kUnknown : FeatureState::kYes,
          may_release_v1_tasks(release)

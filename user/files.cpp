@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +23,18 @@ Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags)
     UniqueFd fd(::openat(dir_fd, name.c_str(), flags | O_CLOEXEC));
     if (!fd)
         return Error::from_errno(errno, "open " + name);
+    return fd;
+}
+
+Result<UniqueFd> open_directory_beneath(int dir_fd, const std::string &relative)
+{
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    UniqueFd fd(
+        static_cast<int>(::syscall(SYS_openat2, dir_fd, relative.c_str(), &how, sizeof(how))));
+    if (!fd)
+        return Error::from_errno(errno, "open " + relative);
     return fd;
 }
 

@@ -20,6 +20,10 @@ namespace freezer
 // O_CLOEXEC is added. `dir_fd` may be AT_FDCWD.
 Result<UniqueFd> open_at(int dir_fd, const std::string &name, int flags);
 
+// A directory below `dir_fd`, by a path such as "a/b": neither a symbolic link nor ".." nor another
+// mount leads elsewhere (openat2(2), since 5.6).
+Result<UniqueFd> open_directory_beneath(int dir_fd, const std::string &relative);
+
 // The whole content from offset 0, whatever the descriptor's position. On a kernfs file this also
 // takes back the POLLPRI that a notification left.
 Result<std::string> read_all(int fd, const std::string &name);

@@ -140,6 +140,31 @@ Result<WhyReport> Freezer::why_task(std::uint32_t tid)
     return explainer_->explain_task(tid);
 }
 
+Result<State> Freezer::state(Cgroup &cgroup)
+{
+    auto reading = cgroup.read();
+    if (!reading)
+        return std::move(reading).error();
+    if (reading->frozen && !reading->undecided.empty()) {
+        if (const auto rows = rows_by_cgroup(cgroup)) {
+            reading->frozen = !runs_in(*rows, reading->undecided);
+        } else {
+            const auto tasks = tasks_from_proc(cgroup);
+            const auto &ids = reading->undecided;
+            reading->frozen = std::none_of(tasks.begin(), tasks.end(), [&](const TaskEntry &task) {
+                return !task.frozen &&
+                       std::find(ids.begin(), ids.end(), task.cgroup_id) != ids.end();
+            });
+        }
+    }
+    if (reading->self_freezing)
+        return state_of(*reading, false);
+    auto above = cgroup.freezing_ancestor();
+    if (!above)
+        return std::move(above).error();
+    return state_of(*reading, above->has_value());
+}
+
 Result<std::vector<CgroupStatus>> Freezer::status(Cgroup &top, bool tasks)
 {
     return describe(top, tasks, false);

@@ -134,6 +134,8 @@ class Freezer
     Result<std::vector<TargetReport>> wait(std::span<Target> targets, Goal goal,
                                            const WaitOptions &options);
 
+    // The state of this one cgroup. What its files leave undecided is looked up in its tasks.
+    Result<State> state(Cgroup &cgroup);
     // The cgroup and everything below it, parents first; with each task when asked for.
     Result<std::vector<CgroupStatus>> status(Cgroup &top, bool tasks);
     // Every cgroup of every hierarchy that is frozen or freezing, parents first.

@@ -3,9 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -67,19 +65,6 @@ bool in_initial_cgroup_namespace()
 Error no_such(const std::string &what)
 {
     return Error{ErrorKind::kNoSuchCgroup, ENOENT, what};
-}
-
-// openat2() since 5.6: no symbolic link, no "..", no other mount can lead out.
-Result<UniqueFd> open_beneath(int dir_fd, const std::string &relative)
-{
-    open_how how{};
-    how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-    UniqueFd fd(
-        static_cast<int>(::syscall(SYS_openat2, dir_fd, relative.c_str(), &how, sizeof(how))));
-    if (!fd)
-        return Error::from_errno(errno, "open " + relative);
-    return fd;
 }
 
 // A line of /proc/PID/cgroup: "6:freezer,cpu:/a/b".
@@ -222,7 +207,7 @@ Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
     auto top = open_at(AT_FDCWD, mount.mount_point, O_PATH | O_DIRECTORY);
     if (!top)
         return std::move(top).error();
-    auto fd = open_beneath(top->get(), path == "/" ? "." : path.substr(1));
+    auto fd = open_directory_beneath(top->get(), path == "/" ? "." : path.substr(1));
     if (!fd) {
         switch (fd.error().sys_errno) {
         case ENOENT:

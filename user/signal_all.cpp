@@ -140,6 +140,34 @@ Result<std::vector<MemberProcess>> member_processes(Cgroup &top)
     return members;
 }
 
+Result<size_t> signal_members(Cgroup &top, int signal)
+{
+    // A process that has got it may have forked before, and its child in turn: each look is one
+    // generation more. Nothing that ends needs many.
+    constexpr int kLooks = 64;
+    std::map<std::uint32_t, UniqueFd> reached; // held, so that no id among them is used again
+    for (int look = 0; look < kLooks; ++look) {
+        auto members = member_processes(top);
+        if (!members)
+            return std::move(members).error();
+        bool any_new = false;
+        for (MemberProcess &member : *members) {
+            if (reached.contains(member.pid))
+                continue;
+            any_new = true;
+            if (::syscall(SYS_pidfd_send_signal, member.pidfd.get(), signal, nullptr, 0) != 0) {
+                const int error = errno;
+                if (error != ESRCH) // it was a zombie
+                    return Error::from_errno(error, "signal process " + std::to_string(member.pid));
+            }
+            reached.emplace(member.pid, std::move(member.pidfd));
+        }
+        if (!any_new)
+            return reached.size();
+    }
+    return Error::from_errno(EAGAIN, "reach every process");
+}
+
 SignalFate fate_of(int signal, const SignalMasks &masks)
 {
     const std::uint64_t bit = bit_of(signal);

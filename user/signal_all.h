@@ -35,6 +35,11 @@ struct MemberProcess {
 // first, and only then the process seen to be there. To be called while nothing can be forked.
 Result<std::vector<MemberProcess>> member_processes(Cgroup &top);
 
+// Sends the signal to each process of which a thread is in the cgroup or below it, without freezing
+// anything: looks again until no process is new, so that what was forked meanwhile gets it as well.
+// What forks faster than that is kSystem, EAGAIN. Returns how many were sent to.
+Result<size_t> signal_members(Cgroup &top, int signal);
+
 // What a process is going to do with a signal, as far as its own settings tell before it is sent.
 enum class SignalFate {
     kActs,           // it is delivered: kills, stops or calls the handler

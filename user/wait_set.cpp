@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace freezer
 {
@@ -56,6 +57,17 @@ Status WaitSet::watch(const WatchPath &path, std::uint64_t token)
         return Error::from_errno(errno, "inotify_add_watch " + path.path);
     watchers_.emplace(wd, Watcher{token, path.name});
     return {};
+}
+
+void WaitSet::unwatch(std::uint64_t token)
+{
+    for (auto it = watchers_.begin(); it != watchers_.end();) {
+        const int wd = it->first;
+        const bool ours = it->second.token == token;
+        it = ours ? watchers_.erase(it) : std::next(it);
+        if (ours && !watchers_.contains(wd))
+            ::inotify_rm_watch(inotify_.get(), wd); // numbers are not used again
+    }
 }
 
 Status WaitSet::set_deadline(std::uint64_t at_ns)

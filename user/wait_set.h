@@ -36,6 +36,8 @@ class WaitSet
     // Wakes when a file is written to (IN_MODIFY), or when an entry of a directory is removed
     // (IN_DELETE). Several tokens may watch one path.
     Status watch(const WatchPath &path, std::uint64_t token);
+    // Takes back every watch() of the token.
+    void unwatch(std::uint64_t token);
     // Absolute time of CLOCK_MONOTONIC.
     Status set_deadline(std::uint64_t at_ns);
 

@@ -101,7 +101,8 @@ Command::~Command()
 
 void Command::signal(int number) const
 {
-    ::kill(pid_, number);
+    if (pid_ > 0) // -1 is every process of the machine
+        ::kill(pid_, number);
 }
 
 bool Command::wait_until_it_waits()

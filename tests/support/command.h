@@ -36,6 +36,7 @@ class Command
     ~Command();
 
     [[nodiscard]] pid_t pid() const { return pid_; }
+    // Nothing happens once finish() has returned.
     void signal(int number) const;
     // Reads until it has printed the text on either stream. False: it ended before, or a minute
     // passed.

@@ -52,6 +52,7 @@ void add_verbs(Cli &cli)
     add_status_verb(cli);
     add_state_verb(cli);
     add_attach_verbs(cli);
+    add_mount_verbs(cli);
     add_why_verb(cli);
     add_trace_verb(cli);
     add_record_verb(cli);

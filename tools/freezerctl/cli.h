@@ -68,6 +68,7 @@ void add_report_verb(Cli &cli);
 void add_top_verb(Cli &cli);
 void add_state_verb(Cli &cli);
 void add_attach_verbs(Cli &cli); // attach, detach
+void add_mount_verbs(Cli &cli);  // mount, umount
 
 // Which cgroups are meant.
 struct TargetArguments {

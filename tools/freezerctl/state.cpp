@@ -8,13 +8,12 @@
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
 #include "user/duration.h"
+#include "user/freezer_words.h"
 
 namespace freezerctl
 {
 namespace
 {
-
-using freezer::State;
 
 struct StateArguments {
     TargetArguments targets;
@@ -23,22 +22,6 @@ struct StateArguments {
     CommonArguments common;
     bool no_wait = false;
 };
-
-// The three words of the file. It does not tell an ancestor's request from its own.
-const char *word_of(State state)
-{
-    switch (state) {
-    case State::kThawed:
-        return "THAWED";
-    case State::kFreezing:
-    case State::kFreezingByParent:
-        return "FREEZING";
-    case State::kFrozen:
-    case State::kFrozenByParent:
-        return "FROZEN";
-    }
-    return "";
-}
 
 int show(Session &session, bool json)
 {
@@ -49,14 +32,13 @@ int show(Session &session, bool json)
     else if (json)
         print(to_json(found->front()) + "\n");
     else
-        print(std::string(word_of(found->front().state)) + "\n");
+        print(std::string(freezer::word_of(found->front().state, freezer::Words::kV1)) + "\n");
     return session.code();
 }
 
-int set(Session &session, const StateArguments &args, const InterruptFd &interrupt,
+int set(Session &session, bool freeze, const StateArguments &args, const InterruptFd &interrupt,
         std::optional<std::uint64_t> timeout_ns)
 {
-    const bool freeze = args.word == "FROZEN";
     freezer::FreezeOptions options;
     options.timeout_ns = args.no_wait ? 0 : timeout_ns;
     options.interrupt_fd = interrupt.get();
@@ -82,13 +64,10 @@ int run_state(const StateArguments &args)
 {
     const InterruptFd interrupt;
     Session session("state", args.common.json);
-    if (!args.word.empty() && args.word != "FROZEN" && args.word != "THAWED" &&
-        args.word != "RUNNING") {
-        session.refuse("freezerctl state",
-                       {freezer::ErrorKind::kInvalid, 0,
-                        "'" + args.word +
-                            "' cannot be set: write FROZEN, THAWED or RUNNING (the old word for "
-                            "THAWED), in capitals"});
+    const bool show_only = args.word.empty();
+    auto freeze = show_only ? freezer::Result<bool>(false) : freezer::parse_freezer_word(args.word);
+    if (!freeze) {
+        session.refuse("freezerctl state", freeze.error());
         return session.code();
     }
     auto timeout_ns = freezer::parse_timeout(args.timeout);
@@ -99,10 +78,10 @@ int run_state(const StateArguments &args)
     freezer::Config config;
     config.use_bpf = !args.common.no_bpf;
     config.late_tracking = true; // it prints nothing that tracking tells
-    if (!session.open(config) || !session.find_targets(args.targets, args.word == "FROZEN"))
+    if (!session.open(config) || !session.find_targets(args.targets, *freeze))
         return session.code();
-    return args.word.empty() ? show(session, args.common.json)
-                             : set(session, args, interrupt, *timeout_ns);
+    return show_only ? show(session, args.common.json)
+                     : set(session, *freeze, args, interrupt, *timeout_ns);
 }
 
 } // namespace
