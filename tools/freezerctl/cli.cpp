@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <set>
 
+#include "tools/freezerctl/completion.h"
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
 #include "user/name_search.h"
@@ -81,6 +82,7 @@ void add_verbs(Cli &cli)
     add_report_verb(cli);
     add_top_verb(cli);
     add_doctor_verb(cli);
+    add_completion_verb(cli);
 }
 
 void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)

@@ -10,6 +10,7 @@
 #include "tools/freezerctl/hold.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/progress.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
@@ -84,20 +85,16 @@ bool prepare_tracking(Session &session, const OperationArguments &args)
 freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
                                                 const OperationArguments &args,
                                                 std::optional<std::uint64_t> timeout_ns,
-                                                int interrupt_fd)
+                                                int interrupt_fd, Progress &progress)
 {
     const auto fill = [&](auto options) {
         options.timeout_ns = timeout_ns;
         options.interrupt_fd = interrupt_fd;
         options.tasks = args.tasks;
-        options.on_late = [](const std::string &target, const freezer::WhyReport &report,
-                             bool hopeless) {
-            // Somebody who watches wants to know; a script gets it with the result.
-            if (hopeless || ::isatty(STDERR_FILENO) == 1)
-                complain(printable(target) +
-                         ": waiting: " + describe(report, terminal_width(STDERR_FILENO)));
-        };
-        options.notice = [](const std::string &target, const std::string &message) {
+        options.on_late = [&](const std::string &target, const freezer::WhyReport &report,
+                              bool hopeless) { progress.tell(target, report, hopeless); };
+        options.notice = [&](const std::string &target, const std::string &message) {
+            progress.clear();
             complain(printable(target) + ": " + printable(message) + "\n");
         };
         return options;
@@ -243,7 +240,9 @@ int operate(Verb verb, const OperationArguments &args)
 
     if (parsed->signal != 0)
         return send_signal(session, args, parsed->signal, parsed->timeout_ns, interrupt);
-    auto reports = call(session, verb, args, parsed->timeout_ns, interrupt.get());
+    Progress progress;
+    auto reports = call(session, verb, args, parsed->timeout_ns, interrupt.get(), progress);
+    progress.clear();
     if (!reports) {
         session.refuse("freezerctl", reports.error());
         return runs ? kNotRun : session.code();
