@@ -138,6 +138,19 @@ TEST_F(Hold, a_thaw_by_somebody_else_is_told)
     EXPECT_EQ(run(around("echo 0 >" + scratch_.dir() + "/cgroup.freeze; exit 9")).status, 9);
 }
 
+TEST_F(Hold, the_command_keeps_what_freezerctl_gives_up)
+{
+    const Ran ran = run(around("grep CapEff /proc/self/status; grep CapEff /proc/$PPID/status"));
+    const size_t line = ran.out.find('\n');
+    ASSERT_NE(line, std::string::npos) << ran.err;
+    EXPECT_EQ(ran.out.substr(0, line + 1), [] {
+        const std::string own = test::read_file("/proc/self/status");
+        const size_t at = own.find("CapEff");
+        return own.substr(at, own.find('\n', at) + 1 - at);
+    }());
+    EXPECT_NE(ran.out.substr(0, line + 1), ran.out.substr(line + 1));
+}
+
 TEST_F(Hold, signals_go_to_the_command)
 {
     Command command(around("echo ready; exec sleep 1000"));

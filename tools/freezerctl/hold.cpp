@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "tools/freezerctl/privileges.h"
 #include "tools/freezerctl/text.h"
 #include "user/duration.h"
 #include "user/files.h"
@@ -153,8 +154,10 @@ freezer::Result<Hold> Hold::prepare(std::span<Target> targets, const HoldOptions
         const auto asks = target.cgroup->self_freezing();
         orders.marks += asks && !*asks ? '1' : '0';
     }
-    auto guardian =
-        Guardian::start([&](Letters &letters) { Guard(targets, orders, letters).stand(); });
+    auto guardian = Guardian::start([&](Letters &letters) {
+        keep_capabilities_for(Work::kThaw);
+        Guard(targets, orders, letters).stand();
+    });
     if (!guardian)
         return std::move(guardian).error();
     return Hold(options, std::move(*guardian), std::move(command));

@@ -10,6 +10,7 @@
 #include "tools/freezerctl/hold.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/privileges.h"
 #include "tools/freezerctl/progress.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
@@ -235,6 +236,7 @@ int operate(Verb verb, const OperationArguments &args)
         }
         hold.emplace(std::move(*prepared));
     }
+    keep_capabilities_for(Work::kOperate);
     if (!prepare_tracking(session, args))
         return runs ? kNotRun : session.code();
 

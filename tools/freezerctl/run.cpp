@@ -15,6 +15,7 @@
 #include "tools/freezerctl/guardian.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/privileges.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
@@ -293,7 +294,10 @@ int run_in_cgroup(const RunArguments &args)
     if (!session.open(config))
         return kNotRun;
     Box box(session, args);
-    if (!box.make(interrupt) || !box.start())
+    if (!box.make(interrupt))
+        return kNotRun;
+    keep_capabilities_for(Work::kOperate);
+    if (!box.start())
         return kNotRun;
     const RunReport report = box.run(interrupt, *timeout, *grace);
     session.print(args.common.json ? to_json(report) + "\n" : describe(report));
