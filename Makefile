@@ -7,6 +7,7 @@
 O             ?= build
 PREFIX        ?= /usr/local
 VERSION       := 0.1.0
+REVISION      := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 NPROC         := $(shell nproc)
 DESTDIR       ?=
 ARCH          ?= $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
@@ -110,8 +111,14 @@ $(O)/%.skel.h: $(O)/%.bpf.o
 $(O)/bpf_id.h: $(O)/tracker.bpf.o $(O)/tasks.bpf.o
 	$(call msg,ID,$@)printf '#define FREEZERCTL_BPF_ID "%.16s"\n' "$$(cat $^ | sha256sum)" > $@
 
+# A file of its own, so that a commit rebuilds only what tells it.
+$(O)/revision.h: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#define FREEZERCTL_REVISION "$(REVISION)"' > $@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 # Depfiles name the skeletons from the second build on; the first must make them before.
-$(O)/%.o: %.cpp $(O)/flags | $(SKELETONS)
+$(O)/%.o: %.cpp $(O)/flags | $(SKELETONS) $(O)/revision.h
 	$(Q)mkdir -p $(@D)
 	$(call msg,CXX,$@)$(CXX) $(ALL_CXXFLAGS) $(if $(filter $(O)/tests/%,$@),$(TEST_CXXFLAGS)) \
 		$(GTEST_INC) -c $< -o $@
@@ -238,10 +245,17 @@ $(O)/man/%.1: docs/%.md
 	$(call msg,MAN,$@)sed -e '/^<!--/d' -e '/^# /d' -e 's/^## /# /' -e 's/\[\([^]]*\)\]([^)]*)/\1/g' $< | \
 		lowdown -s -Tman -M title=$* -M section=1 -M source=freezerctl -o $@
 
+# Below share/, where each shell looks.
+COMPLETIONS = bash-completion/completions/freezerctl zsh/site-functions/_freezerctl \
+	      fish/vendor_completions.d/freezerctl.fish
+shell_of    = $(firstword $(subst /, ,$(subst -completion,,$(1))))
+
 install: $(O)/freezerctl man  ## the command and its manual, to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(O)/freezerctl $(DESTDIR)$(PREFIX)/bin/freezerctl
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
+	$(foreach c,$(COMPLETIONS),$(O)/freezerctl completion $(call shell_of,$(c)) > $(DESTDIR)$(PREFIX)/share/$(c) &&) :
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in attach mount; do \
 		sed 's|@PREFIX@|$(PREFIX)|' tools/freezerctl/freezerctl-$$unit.service \

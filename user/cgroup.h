@@ -78,6 +78,9 @@ class Cgroup
     // Whether every signal to a frozen task, SIGKILL too, takes effect only when it is thawed.
     [[nodiscard]] virtual bool signals_wait_for_thaw() const = 0;
 
+    // Its directory, owned by the cgroup.
+    [[nodiscard]] virtual int directory() const = 0;
+
     // Whether a look at the tasks belongs to every verdict on a freeze, because the files leave it
     // open: to get ready for it before the request. False also where that cannot be told.
     virtual bool verdict_takes_tasks() = 0;
@@ -90,6 +93,8 @@ class Cgroup
     // Kills every process in it and below it with one request, beating forks. kUnsupported where
     // the kernel (v2 before 5.14, v1) or the cgroup (threaded) has no such request.
     virtual Status kill() = 0;
+    // Makes a cgroup of that name in it. EEXIST where there is one.
+    virtual Result<std::unique_ptr<Cgroup>> make_child(const std::string &name) = 0;
     // Removes the directory. EBUSY while tasks or children are there.
     virtual Status remove() = 0;
 

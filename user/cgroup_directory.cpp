@@ -142,20 +142,32 @@ Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
     auto names = list_directories_at(directory_.get());
     if (!names)
         return std::move(names).error();
-    const auto level = level_ ? std::optional(*level_ + 1) : std::nullopt;
     for (const std::string &name : *names) {
-        auto fd = open_at(directory_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        if (!fd) {
-            if (fd.error().kind == ErrorKind::kNoSuchCgroup)
+        auto child = child_named(name);
+        if (!child) {
+            if (child.error().kind == ErrorKind::kNoSuchCgroup)
                 continue;
-            return std::move(fd).error();
-        }
-        auto child = open_child(std::move(*fd), child_path(path_, name), level);
-        if (!child)
             return std::move(child).error();
+        }
         children.push_back(std::move(*child));
     }
     return children;
+}
+
+Result<std::unique_ptr<Cgroup>> CgroupDirectory::child_named(const std::string &name) const
+{
+    auto fd = open_at(directory_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!fd)
+        return std::move(fd).error();
+    return open_child(std::move(*fd), child_path(path_, name),
+                      level_ ? std::optional(*level_ + 1) : std::nullopt);
+}
+
+Result<std::unique_ptr<Cgroup>> CgroupDirectory::make_child(const std::string &name)
+{
+    if (::mkdirat(directory_.get(), name.c_str(), 0755) != 0)
+        return Error::from_errno(errno, "make the cgroup " + child_path(path_, name));
+    return child_named(name);
 }
 
 Result<std::vector<int>> CgroupDirectory::own_tasks()

@@ -19,9 +19,11 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] int directory() const override { return directory_.get(); }
     [[nodiscard]] std::uint64_t id() const override { return id_; }
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return level_; }
+    [[nodiscard]] int directory() const override { return directory_.get(); }
 
     Result<bool> self_freezing() override;
     Status request_freeze(bool freeze) override;
+    Result<std::unique_ptr<Cgroup>> make_child(const std::string &name) override;
     Status remove() override;
     [[nodiscard]] Result<std::unique_ptr<Cgroup>>
     open_below(const std::string &relative) const override;
@@ -62,6 +64,8 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path, std::optional<std::uint32_t> level) const = 0;
 
+    // The child of that name.
+    [[nodiscard]] Result<std::unique_ptr<Cgroup>> child_named(const std::string &name) const;
     // A file that holds 0 or 1.
     [[nodiscard]] Result<bool> read_flag(const char *file) const;
     // Whether a task is in this very cgroup.

@@ -60,7 +60,7 @@ struct WaitOptions {
     int interrupt_fd = -1;
     // List every task (TargetReport::entries).
     bool tasks = false;
-    // Told once of each target that is not there after `late_after_ns`, with what holds it up; and
+    // Told of each target that is not there after each `late_after_ns`, with what holds it up; and
     // at once, with `hopeless`, when a kernel thread in it will keep it from ever being frozen.
     std::function<void(const std::string &target, const WhyReport &report, bool hopeless)> on_late;
     std::uint64_t late_after_ns = 1'000'000'000;

@@ -39,7 +39,7 @@ constexpr std::uint64_t kOtherDescriptors = 100;
 Operation::Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
                      const WaitOptions &options)
     : freezer_(freezer), goal_(goal), options_(options), jobs_(targets.size()),
-      silent_(!all_announce(targets))
+      silent_(!all_announce(targets)), late_due_ns_(options.late_after_ns)
 {
     for (size_t i = 0; i < targets.size(); ++i) {
         Job &job = jobs_[i];
@@ -272,7 +272,7 @@ Status Operation::sleep_until_settled(WaitSet &set)
             give_up(*over_);
             return {};
         }
-        if (options_.on_late && !told_late_ && now_ns() - start_ns_ >= options_.late_after_ns)
+        if (options_.on_late && now_ns() - start_ns_ >= late_due_ns_)
             tell_late();
     }
     return {};
@@ -287,8 +287,8 @@ int Operation::longest_sleep_ms() const
             static_cast<int>(std::min<std::uint64_t>(left_ns / 1'000'000 + 1, kLongestTimerMs));
         longest_ms = longest_ms < 0 ? left_ms : std::min(longest_ms, left_ms);
     };
-    if (options_.on_late && !told_late_)
-        wake_after(options_.late_after_ns);
+    if (options_.on_late)
+        wake_after(late_due_ns_);
     if (without_tracker_)
         wake_after(kLateTrackerNs);
     return longest_ms;
@@ -307,13 +307,13 @@ std::optional<WhyReport> Operation::explain(Job &job)
 
 void Operation::tell_late()
 {
-    told_late_ = true;
     for (Job &job : jobs_) {
         if (job.settled)
             continue;
         if (const auto report = explain(job); report && !report->tasks.empty())
             options_.on_late(job.report.target, *report, false);
     }
+    late_due_ns_ = now_ns() - start_ns_ + options_.late_after_ns;
 }
 
 // On v2 a kernel thread is counted and never frozen (76f969e8948d), so no wait will help.

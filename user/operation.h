@@ -168,11 +168,11 @@ class Operation
     WaitSet *set_ = nullptr;             // during run()
     std::vector<std::uint32_t> touched_; // slots
     bool watching_files_ = false;
-    bool told_late_ = false;
     bool without_tracker_ = false; // so far
     bool silent_ = false;          // some of the cgroups announce nothing
     bool spare_descriptors_ = false;
     std::map<std::string, std::optional<std::string>> ancestors_; // by hierarchy and parent
+    std::uint64_t late_due_ns_;   // since start_ns_: when on_late is to be told next
     std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
     int reread_ms_ = 0;           // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;

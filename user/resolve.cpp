@@ -331,13 +331,21 @@ Result<std::unique_ptr<Cgroup>> Resolver::by_pid_in(const CgroupMount &mount, in
     return open_below(mount, *path);
 }
 
+std::vector<CgroupMount> Resolver::mounts() const
+{
+    std::vector<CgroupMount> mounts;
+    for (const auto &mount : {v2_, v1_}) {
+        if (mount)
+            mounts.push_back(*mount);
+    }
+    return mounts;
+}
+
 Result<std::vector<std::unique_ptr<Cgroup>>> Resolver::roots() const
 {
     std::vector<std::unique_ptr<Cgroup>> roots;
-    for (const auto &mount : {v2_, v1_}) {
-        if (!mount)
-            continue;
-        auto root = open_below(*mount, "/");
+    for (const CgroupMount &mount : mounts()) {
+        auto root = open_below(mount, "/");
         if (!root)
             return std::move(root).error();
         roots.push_back(std::move(*root));

@@ -40,6 +40,8 @@ class Resolver
     by_pid(int pid, HierarchyChoice choice = HierarchyChoice::kAny) const;
     // The first choice of kAny.
     [[nodiscard]] const CgroupMount &mount() const { return v2_ ? *v2_ : *v1_; }
+    // Where cgroups are to be found: v2 first, then the v1 freezer's.
+    [[nodiscard]] std::vector<CgroupMount> mounts() const;
     // Whether a v1 freezer is mounted.
     [[nodiscard]] bool has_v1() const { return v1_.has_value(); }
     // Whether kAny has two hierarchies to choose from.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// The trace of a container that crun pauses and resumes.
+// A container that crun runs: the trace of its pause, and freezerctl's own way to it by name.
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -83,6 +86,19 @@ class Container
                                .c_str()) == 0;
     }
     [[nodiscard]] std::string error() const { return test::read_file(error_file()); }
+    // Runs freezerctl where crun's state is found in the usual place.
+    [[nodiscard]] Ran run(const std::vector<std::string> &arguments) const
+    {
+        test::Command command(arguments, [this] {
+            const std::string state = dir_ / "state";
+            if (!test::enter_private_mounts() ||
+                ::mount("none", "/run", "tmpfs", 0, nullptr) != 0 ||
+                ::mkdir("/run/crun", 0755) != 0 ||
+                ::mount(state.c_str(), "/run/crun", nullptr, MS_BIND, nullptr) != 0)
+                ::_exit(120);
+        });
+        return command.finish();
+    }
 
   private:
     [[nodiscard]] std::string error_file() const { return (dir_ / "error").string(); }
@@ -124,6 +140,31 @@ TEST(Container, crun_is_the_actor_of_its_pause)
         order.push_back(event);
     }
     EXPECT_EQ(order, (std::vector<std::string>{"freeze", "reached", "thaw", "left"})) << traced.out;
+}
+
+TEST(Container, by_a_beginning_of_its_name)
+{
+    if (test::cgroup2_mount().empty())
+        GTEST_SKIP() << "no cgroup2";
+    if (std::system("command -v crun >/dev/null") != 0)
+        GTEST_SKIP() << "crun is not installed";
+    const test::Scratch scratch;
+    const Container container(scratch);
+    if (!container.start())
+        GTEST_SKIP() << "crun cannot run a container here: " << container.error();
+
+    const std::string beginning = container.id().substr(0, container.id().size() - 2);
+    const Ran frozen = container.run({"freeze", "--json", beginning});
+    ASSERT_EQ(frozen.status, 0) << frozen.err;
+    EXPECT_EQ(json::parse(frozen.out)["path"], scratch.path("box"));
+    EXPECT_EQ(scratch.event("frozen", "box"), 1);
+    // crun sees it as its own pause.
+    EXPECT_EQ(
+        std::system((container.crun("state " + container.id()) + " | grep -q paused").c_str()), 0);
+    const Ran listed = container.run({"list", "--json", "--type", "container", "--is", "frozen"});
+    EXPECT_NE(listed.out.find("\"" + container.id() + "\""), std::string::npos) << listed.out;
+    EXPECT_EQ(container.run({"thaw", "--type", "container", container.id()}).status, 0);
+    EXPECT_EQ(scratch.event("frozen", "box"), 0);
 }
 
 } // namespace

@@ -281,6 +281,31 @@ TEST(Command, help_and_version)
     const Ran version = run("--version");
     EXPECT_EQ(version.status, 0);
     EXPECT_EQ(version.out.rfind("freezerctl ", 0), 0U) << version.out;
+    EXPECT_NE(version.out.find("\nLinux "), std::string::npos) << version.out;
+    EXPECT_NE(version.out.find("\nlibbpf "), std::string::npos) << version.out;
+}
+
+TEST(Command, completion_offers_what_makes_sense)
+{
+    Scratch scratch;
+    const std::string unit = "completed-" + std::to_string(::getpid()) + ".service";
+    scratch.mkdir(unit);
+    scratch.spawn_sleeper(unit);
+    const auto offers = [&](const std::string &verb) {
+        return run({"completion", "--words", "--", verb, unit.substr(0, 8)})
+                   .out.find(unit + "\n") != std::string::npos;
+    };
+    EXPECT_TRUE(offers("freeze"));
+    EXPECT_FALSE(offers("thaw"));
+    ASSERT_TRUE(scratch.write("cgroup.freeze", "1", unit));
+    ASSERT_EQ(run("wait --for frozen " + unit).status, 0);
+    EXPECT_FALSE(offers("freeze"));
+    EXPECT_TRUE(offers("thaw"));
+    EXPECT_EQ(run({"completion", "--words", "--", "thaw", scratch.path() + "/"}).out,
+              scratch.path(unit) + "\n");
+    EXPECT_EQ(run("completion bash").status, 0);
+    EXPECT_EQ(run("completion csh").status, 2);
+    EXPECT_EQ(run("completion").status, 2);
 }
 
 } // namespace

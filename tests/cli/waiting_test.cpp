@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // What ends a wait that does not simply succeed: the deadline, a signal, somebody else.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
@@ -65,6 +69,36 @@ TEST_P(Waiting, the_deadline_takes_the_request_back)
     expect_named(ran);
     EXPECT_NE(ran.err.find("thawed again"), std::string::npos) << ran.err;
     EXPECT_EQ(scratch_.read("cgroup.freeze"), "0\n");
+}
+
+// On a terminal one line is written over again and again.
+TEST_P(Waiting, whoever_watches_is_kept_up_to_date)
+{
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(terminal, 0);
+    if (::grantpt(terminal) != 0 || ::unlockpt(terminal) != 0)
+        GTEST_SKIP() << "no terminals here";
+    const std::string name = ::ptsname(terminal);
+    Command command(words({"freeze", "--timeout", "1h"}), [&] {
+        const int end = ::open(name.c_str(), O_RDWR | O_NOCTTY);
+        if (end < 0 || ::dup2(end, STDERR_FILENO) < 0)
+            ::_exit(120);
+        ::setenv("TERM", "vt100", 1);
+    });
+    std::string shown;
+    std::array<char, 4096> buffer{};
+    while (shown.find("\r\x1b[K") == std::string::npos) {
+        pollfd readable{terminal, POLLIN, 0};
+        ASSERT_EQ(::poll(&readable, 1, 60'000), 1) << shown;
+        const ssize_t n = ::read(terminal, buffer.data(), buffer.size());
+        ASSERT_GT(n, 0) << shown;
+        shown.append(buffer.data(), static_cast<size_t>(n));
+    }
+    EXPECT_NE(shown.find(": waiting: "), std::string::npos) << shown;
+    EXPECT_NE(shown.find("0 of 1 tasks frozen; "), std::string::npos) << shown;
+    command.signal(SIGTERM);
+    EXPECT_EQ(command.finish().status, 143);
+    ::close(terminal);
 }
 
 TEST_P(Waiting, the_deadline_in_json)

@@ -104,7 +104,8 @@ TEST_F(Docs, pages_and_help_name_the_same_options)
 
 TEST_F(Docs, links_lead_somewhere)
 {
-    std::vector<std::string> pages{"freezerctl", "exit-codes", "json", "design", "trace", "mount"};
+    std::vector<std::string> pages{"freezerctl", "exit-codes", "json",    "design", "trace",
+                                   "mount",      "names",      "coexist", "ci"};
     for (const CLI::App *const verb : verbs_)
         pages.push_back("freezerctl-" + verb->get_name());
     for (const std::string &name : pages) {

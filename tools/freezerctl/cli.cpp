@@ -2,12 +2,16 @@
 #include "tools/freezerctl/cli.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <set>
 
+#include "tools/freezerctl/completion.h"
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
 #include "user/files.h"
+#include "user/name_search.h"
+#include "user/protected.h"
 
 namespace freezerctl
 {
@@ -16,6 +20,28 @@ namespace
 
 // A command with no more has enough descriptors under every limit.
 constexpr size_t kFewTargets = 100;
+
+std::optional<freezer::NameKind> kind_of(TargetType type)
+{
+    switch (type) {
+    case TargetType::kUnit:
+        return freezer::NameKind::kUnit;
+    case TargetType::kContainer:
+        return freezer::NameKind::kContainer;
+    case TargetType::kPod:
+        return freezer::NameKind::kPod;
+    case TargetType::kAny:
+    case TargetType::kPath:
+        break;
+    }
+    return std::nullopt;
+}
+
+// What begins so is surely a path.
+bool may_be_name(const std::string &text)
+{
+    return !text.empty() && text.front() != '/' && text.front() != '.';
+}
 
 } // namespace
 
@@ -49,6 +75,8 @@ int Cli::run() const
 void add_verbs(Cli &cli)
 {
     add_operation_verbs(cli);
+    add_run_verb(cli);
+    add_list_verb(cli);
     add_status_verb(cli);
     add_state_verb(cli);
     add_attach_verbs(cli);
@@ -59,6 +87,7 @@ void add_verbs(Cli &cli)
     add_report_verb(cli);
     add_top_verb(cli);
     add_doctor_verb(cli);
+    add_completion_verb(cli);
 }
 
 void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)
@@ -68,18 +97,30 @@ void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)
                "Where to look (default: v2, or v1 where v2 cannot do it)");
 }
 
+void add_force_option(CLI::App &verb, TargetArguments &targets)
+{
+    verb.add_flag("--force", targets.force,
+                  "Also what the machine, or the session that this runs in, depends on");
+}
+
 void add_target_options(CLI::App &verb, TargetArguments &targets, bool required)
 {
     verb.add_option(
-        "CGROUP", targets.cgroups,
-        "Path below the mount of cgroup2, or of the v1 freezer (/a/b or a/b); or absolute path");
+        "TARGET", targets.cgroups,
+        "A cgroup's path (/a/b, a/b, or absolute), or the name of a unit, container or pod");
+    add_choice(verb, "--type", targets.type,
+               {{"path", TargetType::kPath},
+                {"unit", TargetType::kUnit},
+                {"container", TargetType::kContainer},
+                {"pod", TargetType::kPod}},
+               "What TARGET is (default: a path if there is such a cgroup, else a name)");
     verb.add_option("--pid", targets.pids, "The cgroup of this process")
         ->check(CLI::PositiveNumber)
         ->type_name("PID");
     if (required)
         verb.callback([&targets] {
             if (targets.empty())
-                throw CLI::RequiredError("a CGROUP or --pid");
+                throw CLI::RequiredError("a TARGET or --pid");
         });
 }
 
@@ -110,6 +151,30 @@ bool Session::open(const freezer::Config &config)
     return true;
 }
 
+freezer::Result<std::unique_ptr<freezer::Cgroup>>
+Session::find(const std::string &text, const TargetArguments &arguments) const
+{
+    const freezer::Resolver &resolver = freezer_->resolver();
+    const auto by_name = [&]() -> freezer::Result<std::unique_ptr<freezer::Cgroup>> {
+        const auto named =
+            find_by_name(resolver, text, kind_of(arguments.type), arguments.hierarchy);
+        if (!named)
+            return named.error();
+        return resolver.by_path(named->path, named->hierarchy);
+    };
+    if (kind_of(arguments.type))
+        return by_name();
+    auto by_path = resolver.by_path(text, arguments.hierarchy);
+    if (by_path || arguments.type == TargetType::kPath || !may_be_name(text) ||
+        by_path.error().sys_errno != ENOENT)
+        return by_path;
+    auto named = by_name();
+    if (!named && named.error().kind == freezer::ErrorKind::kNoSuchCgroup)
+        return freezer::Error{freezer::ErrorKind::kNoSuchCgroup, ENOENT,
+                              by_path.error().message + "; and " + named.error().message};
+    return named;
+}
+
 bool Session::find_targets(const TargetArguments &arguments, bool harmful)
 {
     // Only then: a command that this one starts inherits it.
@@ -117,8 +182,11 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
         freezer::raise_file_limit();
     std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
     freezer::Resolver::OwnCgroups own;
+    std::optional<freezer::Protected> guarded;
     if (harmful)
         own = freezer_->resolver().own_cgroups();
+    if (harmful && !arguments.force)
+        guarded.emplace(freezer_->resolver());
     const auto take = [&](const std::string &name,
                           freezer::Result<std::unique_ptr<freezer::Cgroup>> found) {
         if (!found) {
@@ -131,11 +199,18 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
                 return;
             }
         }
+        if (guarded) {
+            if (auto allowed = guarded->check(**found); !allowed) {
+                allowed.error().message += ": --force does it all the same";
+                refuse(name, allowed.error());
+                return;
+            }
+        }
         if (ids.emplace((*found)->hierarchy_id(), (*found)->id()).second)
             targets_.push_back(freezer::Target{name, std::move(*found)});
     };
     for (const std::string &text : arguments.cgroups)
-        take(text, freezer_->resolver().by_path(text, arguments.hierarchy));
+        take(text, find(text, arguments));
     for (const int pid : arguments.pids) {
         const std::string name = "--pid " + std::to_string(pid);
         auto found = freezer_->resolver().by_pid(pid, arguments.hierarchy);
@@ -146,6 +221,23 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
         take(name, std::move(found));
     }
     return code_ == kReached;
+}
+
+bool Session::open_output(const std::string &path)
+{
+    file_.reset(std::fopen(path.c_str(), "we"));
+    if (!file_) {
+        refuse(path, freezer::Error::from_errno(errno, "open it for the report"));
+        return false;
+    }
+    output_ = file_.get();
+    std::setvbuf(output_, nullptr, _IOLBF, 0); // whoever reads along sees whole lines
+    return true;
+}
+
+void Session::print(const std::string &text)
+{
+    std::fwrite(text.data(), 1, text.size(), output_);
 }
 
 void Session::refuse(const std::string &target, const freezer::Error &error)

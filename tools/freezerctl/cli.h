@@ -5,6 +5,7 @@
 #ifndef FREEZERCTL_TOOLS_CLI_H
 #define FREEZERCTL_TOOLS_CLI_H
 
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <string>
@@ -59,6 +60,8 @@ class Cli
 // Every verb, in the order of --help; one function for each file.
 void add_verbs(Cli &cli);
 void add_operation_verbs(Cli &cli); // freeze, thaw, kill, wait
+void add_run_verb(Cli &cli);
+void add_list_verb(Cli &cli);
 void add_status_verb(Cli &cli);
 void add_doctor_verb(Cli &cli);
 void add_why_verb(Cli &cli);
@@ -70,14 +73,21 @@ void add_state_verb(Cli &cli);
 void add_attach_verbs(Cli &cli); // attach, detach
 void add_mount_verbs(Cli &cli);  // mount, umount
 
+// What a target's words are.
+enum class TargetType { kAny, kPath, kUnit, kContainer, kPod };
+
 // Which cgroups are meant.
 struct TargetArguments {
     std::vector<std::string> cgroups;
     std::vector<int> pids;
+    TargetType type = TargetType::kAny;
+    bool force = false; // also what the machine or the user's session depends on
     freezer::HierarchyChoice hierarchy = freezer::HierarchyChoice::kAny;
 
     [[nodiscard]] bool empty() const { return cgroups.empty() && pids.empty(); }
 };
+// For verbs that may do harm.
+void add_force_option(CLI::App &verb, TargetArguments &targets);
 // For verbs that serve both hierarchies.
 void add_hierarchy_option(CLI::App &verb, TargetArguments &targets);
 void add_target_options(CLI::App &verb, TargetArguments &targets, bool required);
@@ -127,6 +137,11 @@ class Session
     // Opens and checks all of them: nothing is to be written before every one is known to be good.
     // `harmful`: refuses those whose freeze or kill would hit the caller or the machine.
     bool find_targets(const TargetArguments &arguments, bool harmful);
+    // Where print() and refuse() write what is for stdout otherwise. The second: to a file, made
+    // or emptied; false, and said, when that cannot be.
+    void set_output(std::FILE *output) { output_ = output; }
+    bool open_output(const std::string &path);
+    void print(const std::string &text);
     // Says why a target (or the whole command) cannot be served.
     void refuse(const std::string &target, const freezer::Error &error);
     void count(ExitCode code) { code_ = worse(code_, code); }
@@ -136,8 +151,13 @@ class Session
     [[nodiscard]] ExitCode code() const { return code_; }
 
   private:
+    freezer::Result<std::unique_ptr<freezer::Cgroup>> find(const std::string &text,
+                                                           const TargetArguments &arguments) const;
+
     std::string verb_;
     bool json_;
+    std::FILE *output_ = stdout;
+    std::unique_ptr<std::FILE, int (*)(std::FILE *)> file_{nullptr, &std::fclose};
     std::optional<freezer::Freezer> freezer_;
     std::vector<freezer::Target> targets_;
     ExitCode code_ = kReached;

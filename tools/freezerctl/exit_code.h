@@ -16,6 +16,7 @@ enum ExitCode : int {
     kNotInState = 3,
     kNoSuchCgroup = 4,
     kDeadline = 124,
+    kNotRun = 125, // a command, because of what had to come before it
     kSignal = 128, // plus the signal's number
 };
 

@@ -6,24 +6,30 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <initializer_list>
 
 #include "user/unique_fd.h"
 
 namespace freezerctl
 {
 
-// SIGINT and SIGTERM as something to wait for. Once blocked they stay so: from then on only an
-// orderly end, with its rollback, may end the process.
+inline constexpr std::initializer_list<int> kInterrupts{SIGINT, SIGTERM};
+// What a command that runs for us is sent in our place.
+inline constexpr std::initializer_list<int> kPassedOn{SIGINT,  SIGTERM, SIGHUP,
+                                                      SIGQUIT, SIGUSR1, SIGUSR2};
+
+// Signals as something to wait for. Once blocked they stay so: from
+// then on only an orderly end, with its rollback, may end the process.
 class InterruptFd
 {
   public:
-    InterruptFd()
+    explicit InterruptFd(std::initializer_list<int> signals = kInterrupts)
     {
         sigset_t set;
         sigemptyset(&set);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, nullptr);
+        for (const int signal : signals)
+            sigaddset(&set, signal);
+        sigprocmask(SIG_BLOCK, &set, &mask_before_);
         fd_ = freezer::UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     }
     [[nodiscard]] int get() const { return fd_.get(); }
@@ -36,8 +42,11 @@ class InterruptFd
         return info;
     }
     [[nodiscard]] int signal_number() const { return static_cast<int>(read().ssi_signo); }
+    // What was blocked before: for a command.
+    [[nodiscard]] const sigset_t &mask_before() const { return mask_before_; }
 
   private:
+    sigset_t mask_before_{};
     freezer::UniqueFd fd_;
 };
 

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tools/freezerctl/list.h"
+#include "tools/freezerctl/run.h"
 #include "user/signal_all.h"
 
 namespace freezerctl
@@ -329,6 +331,44 @@ std::string to_json(const freezer::SignalReport &report, bool waited,
     add_tracking(object, tracking);
     object["warnings"] = freeze.warnings;
     return dump(object);
+}
+
+std::string to_json(const RunReport &report)
+{
+    Json left = Json::array();
+    for (const freezer::Member &member : report.left.processes)
+        left.push_back({{"pid", member.pid},
+                        {"comm", member.comm},
+                        {"command_line", member.command_line},
+                        {"cgroup", member.cgroup}});
+    return dump(Json{{"schema", kSchema},
+                     {"verb", "run"},
+                     {"command", report.command},
+                     {"path", report.path},
+                     {"hierarchy", "v2"},
+                     {"id", report.id},
+                     {"outcome", to_string(report.outcome)},
+                     {"status", report.status},
+                     {"elapsed_ns", report.elapsed_ns},
+                     {"left", report.left.count},
+                     {"left_list", std::move(left)},
+                     {"removed", report.removed}});
+}
+
+std::string to_json(const ListEntry &entry)
+{
+    const freezer::NamedCgroup &cgroup = entry.cgroup;
+    return dump(Json{{"schema", kSchema},
+                     {"verb", "list"},
+                     {"type", to_string(cgroup.name.kind)},
+                     {"name", best_name(cgroup)},
+                     {"id", cgroup.name.id},
+                     {"names", cgroup.names},
+                     {"runtime", cgroup.name.runtime},
+                     {"path", cgroup.path},
+                     {"hierarchy", cgroup.hierarchy == freezer::HierarchyChoice::kV1 ? "v1" : "v2"},
+                     {"state", to_string(entry.state)},
+                     {"populated", entry.populated}});
 }
 
 std::string to_json(const std::string &target, const std::string &verb, const freezer::Error &error)

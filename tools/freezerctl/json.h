@@ -16,6 +16,9 @@
 namespace freezerctl
 {
 
+struct ListEntry; // tools/freezerctl/list.h
+struct RunReport; // tools/freezerctl/run.h
+
 // `tracking`: of the operation that the report is of.
 std::string to_json(const freezer::TargetReport &report, const freezer::Tracking &tracking);
 std::string to_json(const freezer::CgroupStatus &status);
@@ -26,6 +29,8 @@ std::string to_json(const freezer::SignalReport &report, bool waited,
                     const freezer::Tracking &tracking);
 std::string to_json(const freezer::AttachResult &result);
 std::string detached_to_json(std::uint32_t removed);
+std::string to_json(const RunReport &report);
+std::string to_json(const ListEntry &entry);
 // A target that was refused before anything was done.
 std::string to_json(const std::string &target, const std::string &verb,
                     const freezer::Error &error);

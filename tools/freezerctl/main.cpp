@@ -2,22 +2,38 @@
 //
 // The command: parse, call the library, print, exit. Nothing is decided here that the library could
 // decide, and nothing is printed by the library.
+#include <sys/utsname.h>
+
 #include <cstdio>
 #include <exception>
 #include <string>
 
+#include "revision.h" // generated
 #include "tools/freezerctl/cli.h"
+#include "user/version.h"
 
 namespace freezerctl
 {
 namespace
 {
 
+// What a report of a bug should tell.
+std::string version()
+{
+    std::string text = "freezerctl " FREEZERCTL_VERSION;
+    if (*FREEZERCTL_REVISION != '\0')
+        text += " (" FREEZERCTL_REVISION ")";
+    utsname kernel{};
+    if (::uname(&kernel) == 0)
+        text += std::string("\n") + kernel.sysname + " " + kernel.release + " " + kernel.machine;
+    return text + "\nlibbpf " + freezer::libbpf_version();
+}
+
 int run(int argc, char **argv)
 {
     CLI::App app{"Freeze, thaw and kill cgroups, and know that it is done.", "freezerctl"};
     app.require_subcommand(1);
-    app.set_version_flag("--version", "freezerctl " FREEZERCTL_VERSION);
+    app.set_version_flag("--version", version);
     app.failure_message([](const CLI::App *self, const CLI::Error &error) {
         std::string name = "freezerctl";
         for (const CLI::App *verb : self->get_subcommands())

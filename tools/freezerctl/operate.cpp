@@ -7,8 +7,11 @@
 #include <string>
 
 #include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/hold.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/privileges.h"
+#include "tools/freezerctl/progress.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
@@ -36,6 +39,9 @@ struct OperationArguments {
 
     FreezeOptions::OnTimeout on_timeout = FreezeOptions::OnTimeout::kThaw;
     bool all_or_none = false;
+    std::string thaw_after;
+    std::string report_file;
+    std::vector<std::string> command;
     bool remove = false;
     std::string signal;
     bool keep_frozen = false;
@@ -80,20 +86,16 @@ bool prepare_tracking(Session &session, const OperationArguments &args)
 freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
                                                 const OperationArguments &args,
                                                 std::optional<std::uint64_t> timeout_ns,
-                                                int interrupt_fd)
+                                                int interrupt_fd, Progress &progress)
 {
     const auto fill = [&](auto options) {
         options.timeout_ns = timeout_ns;
         options.interrupt_fd = interrupt_fd;
         options.tasks = args.tasks;
-        options.on_late = [](const std::string &target, const freezer::WhyReport &report,
-                             bool hopeless) {
-            // Somebody who watches wants to know; a script gets it with the result.
-            if (hopeless || ::isatty(STDERR_FILENO) == 1)
-                complain(printable(target) +
-                         ": waiting: " + describe(report, terminal_width(STDERR_FILENO)));
-        };
-        options.notice = [](const std::string &target, const std::string &message) {
+        options.on_late = [&](const std::string &target, const freezer::WhyReport &report,
+                              bool hopeless) { progress.tell(target, report, hopeless); };
+        options.notice = [&](const std::string &target, const std::string &message) {
+            progress.clear();
             complain(printable(target) + ": " + printable(message) + "\n");
         };
         return options;
@@ -103,7 +105,7 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
     case Verb::kFreeze: {
         auto options = fill(FreezeOptions());
         options.on_timeout = args.on_timeout;
-        options.all_or_none = args.all_or_none;
+        options.all_or_none = args.all_or_none || !args.command.empty();
         return freezer.freeze(session.targets(), options);
     }
     case Verb::kThaw:
@@ -117,6 +119,11 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
         return freezer.wait(session.targets(), args.goal, fill(freezer::WaitOptions()));
     }
     return freezer::Error{freezer::ErrorKind::kInvalid, 0, "no such verb"};
+}
+
+int end_code(const Session &session, const InterruptFd &interrupt)
+{
+    return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();
 }
 
 // kill --signal.
@@ -137,65 +144,133 @@ int send_signal(Session &session, const OperationArguments &args, int signal,
     }
     for (const freezer::SignalReport &report : *reports) {
         if (args.common.json)
-            print(to_json(report, args.wait, session.freezer().tracking()) + "\n");
+            session.print(to_json(report, args.wait, session.freezer().tracking()) + "\n");
         else
-            print(describe_success(report, args.wait));
+            session.print(describe_success(report, args.wait));
         complain(describe_trouble(report));
         session.count(exit_code_of(report.outcome));
     }
-    return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();
+    return end_code(session, interrupt);
+}
+
+// What the command line gives as text.
+struct Parsed {
+    std::optional<std::uint64_t> timeout_ns;
+    int signal = 0; // 0: none
+    HoldOptions hold;
+};
+
+// nullopt, and said, when there is something wrong with it.
+std::optional<Parsed> parse(Session &session, const OperationArguments &args)
+{
+    Parsed parsed;
+    const auto timeout = freezer::parse_timeout(args.timeout);
+    if (!timeout) {
+        session.refuse("--timeout", timeout.error());
+        return std::nullopt;
+    }
+    parsed.timeout_ns = *timeout;
+    if (!args.signal.empty()) {
+        const auto signal = freezer::parse_signal(args.signal);
+        if (!signal) {
+            session.refuse("--signal", signal.error());
+            return std::nullopt;
+        }
+        parsed.signal = *signal;
+    }
+    if (!args.thaw_after.empty()) {
+        const auto time = freezer::parse_timeout(args.thaw_after);
+        if (!time) {
+            session.refuse("--thaw-after", time.error());
+            return std::nullopt;
+        }
+        parsed.hold.thaw_after = *time;
+    }
+    if (!args.command.empty() && args.on_timeout == FreezeOptions::OnTimeout::kKeep) {
+        session.refuse("--on-timeout keep",
+                       {freezer::ErrorKind::kInvalid, 0,
+                        "without a freeze the command is not run, and nothing would thaw what is "
+                        "kept: leave one of the two out"});
+        return std::nullopt;
+    }
+    parsed.hold.command = args.command;
+    parsed.hold.timeout_ns = *timeout;
+    return parsed;
+}
+
+// The codes of a command that was not run. A signal and a wrong command line speak for themselves.
+int not_run(int code)
+{
+    return code == kUsage || code > kSignal ? code : kNotRun;
 }
 
 int operate(Verb verb, const OperationArguments &args)
 {
-    const InterruptFd interrupt;
+    const bool runs = !args.command.empty();
+    const InterruptFd interrupt(runs ? kPassedOn : kInterrupts);
     Session session(to_string(verb), args.common.json);
-    auto timeout_ns = freezer::parse_timeout(args.timeout);
-    if (!timeout_ns) {
-        session.refuse("--timeout", timeout_ns.error());
+    const auto parsed = parse(session, args);
+    if (!parsed)
         return session.code();
-    }
-    int signal = 0;
-    if (!args.signal.empty()) {
-        auto parsed = freezer::parse_signal(args.signal);
-        if (!parsed) {
-            session.refuse("--signal", parsed.error());
-            return session.code();
-        }
-        signal = *parsed;
-    }
+    if (runs)
+        session.set_output(stderr); // stdout is the command's
+    if (!args.report_file.empty() && !session.open_output(args.report_file))
+        return runs ? kNotRun : session.code();
+
     freezer::Config config;
     config.use_bpf = !args.common.no_bpf;
     config.tracker.ring_bytes = args.ring_bytes;
     config.tracker.task_events = args.tasks;
-    config.tracker.deliveries = signal != 0;
+    config.tracker.deliveries = parsed->signal != 0;
     config.use_attached = !args.unattached;
     config.late_tracking = !wants_tracker_first(args);
     if (!session.open(config) ||
-        !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill) ||
-        !prepare_tracking(session, args))
-        return session.code();
+        !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill))
+        return runs ? not_run(session.code()) : session.code();
+    std::optional<Hold> hold;
+    if (runs || parsed->hold.thaw_after) {
+        auto prepared = Hold::prepare(session.targets(), parsed->hold, interrupt);
+        if (!prepared) {
+            session.refuse("freezerctl", prepared.error());
+            return runs ? kNotRun : session.code();
+        }
+        hold.emplace(std::move(*prepared));
+    }
+    keep_capabilities_for(Work::kOperate);
+    if (!prepare_tracking(session, args))
+        return runs ? kNotRun : session.code();
 
-    if (signal != 0)
-        return send_signal(session, args, signal, *timeout_ns, interrupt);
-    auto reports = call(session, verb, args, *timeout_ns, interrupt.get());
+    if (parsed->signal != 0)
+        return send_signal(session, args, parsed->signal, parsed->timeout_ns, interrupt);
+    Progress progress;
+    auto reports = call(session, verb, args, parsed->timeout_ns, interrupt.get(), progress);
+    progress.clear();
     if (!reports) {
         session.refuse("freezerctl", reports.error());
-        return session.code();
+        return runs ? kNotRun : session.code();
     }
     const freezer::Tracking tracking = session.freezer().tracking();
     if (tracking.error && config.late_tracking && config.use_bpf &&
         freezer::all_announce(session.targets()))
         say_untracked(*tracking.error);
-    for (const TargetReport &report : *reports) {
+    const auto show = [&](const TargetReport &report) {
         if (args.common.json)
-            print(to_json(report, tracking) + "\n");
+            session.print(to_json(report, session.freezer().tracking()) + "\n");
         else
-            print(describe_success(report));
+            session.print(describe_success(report));
         complain(describe_trouble(report, terminal_width(STDERR_FILENO)));
         session.count(exit_code_of(report));
+    };
+    for (const TargetReport &report : *reports)
+        show(report);
+    if (runs)
+        return session.code() == kReached ? hold->run_command(session, *reports, interrupt, show)
+                                          : not_run(end_code(session, interrupt));
+    if (hold) {
+        if (const auto left = hold->leave_to_guardian(*reports); !left)
+            session.refuse("--thaw-after", left.error());
     }
-    return session.code() == kSignal ? kSignal + interrupt.signal_number() : session.code();
+    return end_code(session, interrupt);
 }
 
 void add_waiting_options(CLI::App &verb, OperationArguments &args, const std::string &timeout)
@@ -230,6 +305,7 @@ void add_operation_verbs(Cli &cli)
     auto [freeze, freeze_args] = add(
         Verb::kFreeze, "Freeze cgroups and wait until every task is in the refrigerator", "10s");
     freeze->alias("pause");
+    add_force_option(*freeze, freeze_args.targets);
     freeze->add_flag("--tasks", freeze_args.tasks, "A row for each task");
     add_choice(*freeze, "--on-timeout", freeze_args.on_timeout,
                {{"thaw", FreezeOptions::OnTimeout::kThaw},
@@ -238,6 +314,17 @@ void add_operation_verbs(Cli &cli)
                "At the deadline: take the request back, leave it, or kill (default thaw)");
     freeze->add_flag("--all-or-none", freeze_args.all_or_none,
                      "Thaw those that froze when one of them does not");
+    freeze
+        ->add_option("--thaw-after", freeze_args.thaw_after,
+                     "Thaw them again after this time, whatever happens")
+        ->type_name("TIME");
+    freeze
+        ->add_option("--report", freeze_args.report_file,
+                     "Write the report to this file (with a command: default stderr)")
+        ->type_name("FILE");
+    cli.takes_command(*freeze, freeze_args.command);
+    freeze->footer("With -- COMMAND [ARGUMENT...]: run that while they are frozen, then thaw them; "
+                   "exit with its code");
 
     auto [thaw, thaw_args] = add(Verb::kThaw, "Let cgroups run again", "10s");
     (void)thaw_args;
@@ -245,6 +332,7 @@ void add_operation_verbs(Cli &cli)
 
     auto [kill, kill_args] =
         add(Verb::kKill, "Kill every process of cgroups and wait until they are empty", "10s");
+    add_force_option(*kill, kill_args.targets);
     kill->add_flag("--remove", kill_args.remove, "Remove the cgroups when they are empty");
     auto *const signal =
         kill->add_option("--signal", kill_args.signal,

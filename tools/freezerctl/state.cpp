@@ -92,9 +92,10 @@ void add_state_verb(Cli &cli)
         "state", "Print the state of a cgroup, or set it, in the words of freezer.state",
         run_state);
     args.targets.cgroups.resize(1);
-    state->add_option("CGROUP", args.targets.cgroups.front(), "As for the other verbs")->required();
+    state->add_option("TARGET", args.targets.cgroups.front(), "As for the other verbs")->required();
     state->add_option("STATE", args.word, "FROZEN, THAWED or RUNNING; without it: print the state");
     add_hierarchy_option(*state, args.targets);
+    add_force_option(*state, args.targets);
     add_common_options(*state, args.common);
     state->add_option("--timeout", args.timeout, "Give up waiting after this time (default 10s)")
         ->type_name("TIME");

@@ -81,7 +81,7 @@ int show_status(const StatusArguments &args)
 void add_status_verb(Cli &cli)
 {
     auto [status, args] = cli.add_verb<StatusArguments>(
-        "status", "Show states; without CGROUP: every frozen or freezing cgroup", show_status);
+        "status", "Show states; without TARGET: every frozen or freezing cgroup", show_status);
     add_target_options(*status, args.targets, false);
     add_hierarchy_option(*status, args.targets);
     add_common_options(*status, args.common);
@@ -92,7 +92,7 @@ void add_status_verb(Cli &cli)
         "Exit with 3 unless it is in this state");
     status->callback([&args = args] {
         if (!args.is.empty() && args.targets.empty())
-            throw CLI::ValidationError("--is", "needs a CGROUP");
+            throw CLI::ValidationError("--is", "needs a TARGET");
     });
 }
 

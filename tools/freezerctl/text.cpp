@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 
+#include "tools/freezerctl/list.h"
+#include "tools/freezerctl/run.h"
 #include "tools/freezerctl/why_text.h"
 #include "user/duration.h"
 #include "user/signal_all.h"
@@ -95,6 +97,16 @@ const char *past_tense(const TargetReport &report)
         return to_string(report.goal);
     }
     return "";
+}
+
+// The path, and before it the name that the user used where that is another one.
+std::string place_of(const TargetReport &report)
+{
+    const std::string path = printable(report.path);
+    const auto as_path = freezer::normalize_path(report.target);
+    const bool named = as_path && *as_path != report.path && !report.target.starts_with('/') &&
+                       !report.target.starts_with('.') && !report.target.starts_with("--pid ");
+    return named ? printable(report.target) + " (" + path + ")" : path;
 }
 
 std::string pad(std::string text, size_t width)
@@ -246,7 +258,7 @@ std::string describe_success(const TargetReport &report)
 {
     if (report.outcome != freezer::Outcome::kReached || report.rolled_back)
         return "";
-    std::string line = std::string(past_tense(report)) + " " + printable(report.path) + ": ";
+    std::string line = std::string(past_tense(report)) + " " + place_of(report) + ": ";
     const bool gone = report.removed && report.verb != freezer::Verb::kKill;
     if (gone)
         line += "removed";
@@ -309,7 +321,7 @@ std::string describe_success(const freezer::SignalReport &report, bool waited)
         return "";
     std::string line = freezer::signal_name(report.signal) + " to " + std::to_string(report.sent) +
                        (report.sent == 1 ? " process" : " processes") + " of " +
-                       printable(report.freeze.path);
+                       place_of(report.freeze);
     if (waited) {
         std::map<std::string, size_t> ends;
         for (const freezer::SignalledProcess &process : report.processes)
@@ -381,6 +393,48 @@ std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::
         if (status.entries && !status.entries->empty())
             out += task_table(*status.entries);
     }
+    return out;
+}
+
+std::string describe_list(const std::vector<ListEntry> &all)
+{
+    // As docker and podman show them: enough to be unique, and to be typed.
+    constexpr size_t kShortId = 12;
+    std::vector<std::vector<std::string>> rows{{"TYPE", "NAME", "STATE", "RUNTIME", "CGROUP"}};
+    for (const ListEntry &entry : all) {
+        const freezer::NamedCgroup &cgroup = entry.cgroup;
+        std::string name = best_name(cgroup);
+        if (cgroup.name.kind == freezer::NameKind::kContainer && cgroup.names.empty() &&
+            cgroup.name.id.size() == freezer::kContainerIdLength)
+            name.resize(kShortId);
+        rows.push_back({to_string(cgroup.name.kind), printable(name), to_string(entry.state),
+                        cgroup.name.runtime, printable(cgroup.path)});
+    }
+    return table(rows, "");
+}
+
+std::string describe(const RunReport &report)
+{
+    std::string out;
+    if (report.outcome == freezer::Outcome::kDeadline)
+        out += "freezerctl: " + printable(report.command.front()) + " did not end within " +
+               format_duration(report.elapsed_ns) + " and was killed\n";
+    if (report.left.count == 0 || report.outcome == freezer::Outcome::kDeadline)
+        return out;
+    out += "freezerctl: " + printable(report.command.front()) + " left " +
+           std::to_string(report.left.count) +
+           (report.left.count == 1 ? " process" : " processes") +
+           " behind: " + (report.removed ? "killed" : "not all could be killed") + "\n";
+    // The same bound as for stragglers: --json has more.
+    constexpr size_t kShown = 20;
+    const auto &all = report.left.processes;
+    std::vector<std::vector<std::string>> rows{{"PID", "COMM", "COMMAND LINE"}};
+    for (size_t i = 0; i < std::min(all.size(), kShown); ++i)
+        rows.push_back(
+            {std::to_string(all[i].pid), printable(all[i].comm), printable(all[i].command_line)});
+    out += table(rows, "  ");
+    if (report.left.count > kShown)
+        out += "  and " + std::to_string(report.left.count - kShown) + " more\n";
     return out;
 }
 

@@ -17,6 +17,9 @@
 namespace freezerctl
 {
 
+struct ListEntry; // tools/freezerctl/list.h
+struct RunReport; // tools/freezerctl/run.h
+
 // The text with everything that a terminal could act on, or that could be taken for something else,
 // written as \xNN: control characters, invalid UTF-8, invisible and direction-changing characters,
 // and the backslash itself.
@@ -34,6 +37,12 @@ std::string describe_trouble(const freezer::SignalReport &report);
 
 // A table with one row for each cgroup. `now_ns` as of now_ns().
 std::string describe_status(const std::vector<freezer::CgroupStatus> &all, std::uint64_t now_ns);
+
+// A table with one row for each.
+std::string describe_list(const std::vector<ListEntry> &all);
+
+// Why the command was ended, and what it left behind; empty when all went as it should.
+std::string describe(const RunReport &report);
 
 // A screenful: what is there, what is missing and what to do about it, the self-test.
 std::string describe(const freezer::Diagnosis &diagnosis);

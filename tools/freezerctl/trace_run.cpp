@@ -141,9 +141,7 @@ bool follow(Session &cli, TraceSession &session, Follower &follower, TraceSink &
             const auto info = interrupt.read();
             if (!command)
                 return true;
-            // The terminal has sent its signals to the command as well.
-            if (info.ssi_code != SI_KERNEL)
-                command->send_signal(static_cast<int>(info.ssi_signo));
+            command->pass_on(info);
         }
         // A command goes on even when nobody wants to see its trace any more.
         if (!command && (!follower.taken() || follower.all_removed()))
@@ -187,7 +185,7 @@ void add_trace_options(CLI::App &verb, TraceArguments &args)
     args.targets.hierarchy = freezer::HierarchyChoice::kV2; // v1 has no such tracepoints
     verb.add_option("--events", args.events,
                     "Only these, by comma: requests, tasks, cgroups, signals, life, or single ones "
-                    "(default: all; without CGROUP signals and life only of freezing tasks)")
+                    "(default: all; without TARGET signals and life only of freezing tasks)")
         ->type_name("LIST")
         ->check([](const std::string &list) {
             const auto mask = freezer::parse_event_list(list);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+#include "user/protected.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "user/files.h"
+#include "user/names.h"
+#include "user/proc_tasks.h"
+
+namespace freezer
+{
+namespace
+{
+
+// Deeper than any real descent; the chain ends at process 1 or at the edge of the pid namespace.
+constexpr int kAncestorsMax = 100;
+
+// The names of sshd's unit: Debian's and that of the others.
+constexpr const char *kSshUnits[]{"ssh.service", "sshd.service"};
+
+std::optional<int> listening_sshd()
+{
+    const std::string text = read_text("/run/sshd.pid");
+    const auto pid = parse_number(text);
+    // The file may be older than a crash of sshd.
+    if (!pid || proc_file(static_cast<std::uint32_t>(*pid), "comm") != "sshd\n")
+        return std::nullopt;
+    return static_cast<int>(*pid);
+}
+
+Error refused(const std::string &why)
+{
+    return Error{ErrorKind::kRefused, 0, why};
+}
+
+} // namespace
+
+Protected::Protected(const Resolver &resolver) : resolver_(resolver)
+{
+    processes_.push_back({1, "process 1, on which all others depend"});
+    auto pid = static_cast<std::uint32_t>(::getpid());
+    for (int i = 0; i < kAncestorsMax; ++i) {
+        const auto stat = parse_proc_stat(proc_file(pid, "stat"));
+        if (!stat || stat->parent <= 1)
+            break;
+        pid = stat->parent;
+        const auto parent = parse_proc_stat(proc_file(pid, "stat"));
+        processes_.push_back({static_cast<int>(pid), "process " + std::to_string(pid) + " " +
+                                                         (parent ? parent->comm : "") +
+                                                         ", which freezerctl was started from"});
+    }
+    if (const auto sshd = listening_sshd())
+        processes_.push_back({*sshd, "sshd, and nobody could log in"});
+}
+
+Status Protected::check(const Cgroup &cgroup) const
+{
+    const std::string unit = unit_of(cgroup.path());
+    if (unit == "init.scope" || unit == "-.slice")
+        return refused(unit + " holds the manager of all other units");
+    for (const char *const ssh : kSshUnits) {
+        struct stat st {
+        };
+        if (unit == ssh || ::fstatat(cgroup.directory(), ssh, &st, 0) == 0)
+            return refused("it holds " + std::string(ssh) + ", and nobody could log in");
+    }
+    const auto choice = cgroup.hierarchy_id() == 0 ? HierarchyChoice::kV2 : HierarchyChoice::kV1;
+    for (const Process &process : processes_) {
+        const auto own = resolver_.by_pid(process.pid, choice);
+        if (own && is_at_or_below((*own)->path(), cgroup.path()))
+            return refused("it holds " + process.what);
+    }
+    return {};
+}
+
+} // namespace freezer
