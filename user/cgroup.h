@@ -78,9 +78,6 @@ class Cgroup
     // Whether every signal to a frozen task, SIGKILL too, takes effect only when it is thawed.
     [[nodiscard]] virtual bool signals_wait_for_thaw() const = 0;
 
-    // Its directory, owned by the cgroup.
-    [[nodiscard]] virtual int directory() const = 0;
-
     // Whether a look at the tasks belongs to every verdict on a freeze, because the files leave it
     // open: to get ready for it before the request. False also where that cannot be told.
     virtual bool verdict_takes_tasks() = 0;

@@ -143,7 +143,7 @@ Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
     if (!names)
         return std::move(names).error();
     for (const std::string &name : *names) {
-        auto child = child_named(name);
+        auto child = open_below(name);
         if (!child) {
             if (child.error().kind == ErrorKind::kNoSuchCgroup)
                 continue;
@@ -154,20 +154,11 @@ Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
     return children;
 }
 
-Result<std::unique_ptr<Cgroup>> CgroupDirectory::child_named(const std::string &name) const
-{
-    auto fd = open_at(directory_.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!fd)
-        return std::move(fd).error();
-    return open_child(std::move(*fd), child_path(path_, name),
-                      level_ ? std::optional(*level_ + 1) : std::nullopt);
-}
-
 Result<std::unique_ptr<Cgroup>> CgroupDirectory::make_child(const std::string &name)
 {
     if (::mkdirat(directory_.get(), name.c_str(), 0755) != 0)
         return Error::from_errno(errno, "make the cgroup " + child_path(path_, name));
-    return child_named(name);
+    return open_below(name);
 }
 
 Result<std::vector<int>> CgroupDirectory::own_tasks()

@@ -19,7 +19,6 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] int directory() const override { return directory_.get(); }
     [[nodiscard]] std::uint64_t id() const override { return id_; }
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return level_; }
-    [[nodiscard]] int directory() const override { return directory_.get(); }
 
     Result<bool> self_freezing() override;
     Status request_freeze(bool freeze) override;
@@ -64,8 +63,6 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path, std::optional<std::uint32_t> level) const = 0;
 
-    // The child of that name.
-    [[nodiscard]] Result<std::unique_ptr<Cgroup>> child_named(const std::string &name) const;
     // A file that holds 0 or 1.
     [[nodiscard]] Result<bool> read_flag(const char *file) const;
     // Whether a task is in this very cgroup.

@@ -32,6 +32,7 @@ class Watched final : public freezer::Cgroup
     explicit Watched(std::unique_ptr<Cgroup> inner) : inner_(std::move(inner)) {}
 
     [[nodiscard]] const std::string &path() const override { return inner_->path(); }
+    [[nodiscard]] int directory() const override { return inner_->directory(); }
     [[nodiscard]] std::uint64_t id() const override { return inner_->id(); }
     [[nodiscard]] const char *hierarchy_name() const override { return inner_->hierarchy_name(); }
     [[nodiscard]] std::uint32_t hierarchy_id() const override { return inner_->hierarchy_id(); }
@@ -60,10 +61,19 @@ class Watched final : public freezer::Cgroup
         return inner_->request_freeze(freeze);
     }
     freezer::Status kill() override { return inner_->kill(); }
+    freezer::Result<std::unique_ptr<Cgroup>> make_child(const std::string &name) override
+    {
+        return inner_->make_child(name);
+    }
     freezer::Status remove() override { return inner_->remove(); }
     freezer::Result<std::optional<std::string>> freezing_ancestor() override
     {
         return inner_->freezing_ancestor();
+    }
+    [[nodiscard]] freezer::Result<std::unique_ptr<Cgroup>>
+    open_below(const std::string &relative) const override
+    {
+        return inner_->open_below(relative);
     }
     freezer::Result<std::vector<std::unique_ptr<Cgroup>>> children() override
     {
