@@ -50,8 +50,7 @@ LIBS    = $(sysroot_lib) -lbpf -lelf -lz
 endif
 # The command starts in half the time when nothing has to be mapped and relocated first. Where there
 # are no static libraries: make COMMAND_LDFLAGS=
-# libfuse would load modules of the interface that is not used here: there is nothing to load in it.
-COMMAND_LDFLAGS ?= -static -Wl,--defsym=dlopen=0
+COMMAND_LDFLAGS ?= -static
 # Of the command, not the library: the live view, and the mount.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 FUSE_LIBS  = $(sysroot_lib) -lfuse3 -lpthread
