@@ -46,8 +46,7 @@ LIBS = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 # The command starts in half the time when nothing has to be mapped and relocated first, and the test
 # programs run as they are in the machines of "make vm". Where there are no static libraries:
 # make PROGRAM_LDFLAGS=
-# libfuse would load modules of the interface that is not used here: there is nothing to load in it.
-PROGRAM_LDFLAGS ?= -static -Wl,--defsym=dlopen=0
+PROGRAM_LDFLAGS ?= -static
 # Of the command, not the library: the live view, and the mount.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 FUSE_LIBS  = $(sysroot_lib) -lfuse3 -lpthread

@@ -50,7 +50,7 @@ Mounted::Mounted(const std::string &root, const std::vector<std::string> &option
 
 Mounted::~Mounted()
 {
-    if (server_) {
+    if (server_ && server_->pid() > 0) { // else a test has ended it
         server_->signal(SIGTERM);
         server_->finish();
     }

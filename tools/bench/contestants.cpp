@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <map>
 #include <numeric>
 #include <span>
+#include <string_view>
 #include <system_error>
 
 #include "tools/bench/process.h"
@@ -261,18 +263,37 @@ class Repeater : public Waker
     std::uint64_t pause_ns_;
 };
 
-// Writes the request into each cgroup, then reads cgroup.events, and sleeps until it says so.
+// The files of a cgroup's directory that a request is written to and an answer read from.
+struct Interface {
+    const char *request;
+    const char *freeze;
+    const char *thaw;
+    const char *answer;
+    const char *frozen;
+    const char *thawed;
+};
+constexpr Interface kKernel{"cgroup.freeze", "1", "0", "cgroup.events", "frozen 1", "frozen 0"};
+constexpr Interface kMounted{"freezer.state", "FROZEN", "RUNNING",
+                             "freezer.state", "FROZEN", "RUNNING"};
+
+// Writes the request into each cgroup, then reads the answer, and sleeps until it says so.
 class RawTurn : public Turn
 {
   public:
     RawTurn(const Workload &workload, const MakeWaker &make_waker)
-        : directories_(workload.directories()), events_(open_each("cgroup.events", O_RDONLY)),
-          freeze_(open_each("cgroup.freeze", O_WRONLY)), waker_(make_waker(workload, events_))
+        : RawTurn(workload, workload.directories(), kKernel, make_waker)
+    {
+    }
+    RawTurn(const Workload &workload, std::vector<std::string> directories,
+            const Interface &interface, const MakeWaker &make_waker)
+        : interface_(interface), directories_(std::move(directories)),
+          events_(open_each(interface.answer, O_RDONLY)),
+          freeze_(open_each(interface.request, O_WRONLY)), waker_(make_waker(workload, events_))
     {
     }
 
-    Claim freeze() override { return request(freeze_, "1", "frozen 1"); }
-    Claim thaw() override { return request(freeze_, "0", "frozen 0"); }
+    Claim freeze() override { return request(freeze_, interface_.freeze, interface_.frozen); }
+    Claim thaw() override { return request(freeze_, interface_.thaw, interface_.thawed); }
     Claim kill() override
     {
         const auto kill_files = open_each("cgroup.kill", O_WRONLY);
@@ -292,12 +313,14 @@ class RawTurn : public Turn
         return out;
     }
 
-    Claim request(Files files, const char *value, const char *goal)
+    Claim request(Files files, std::string_view value, const char *goal)
     {
         Claim claim;
         claim.begin_ns = freezer::now_ns();
         for (const freezer::UniqueFd &file : files)
-            need_system(::pwrite(file.get(), value, 1, 0) == 1, "write to a control file");
+            need_system(::pwrite(file.get(), value.data(), value.size(), 0) ==
+                            static_cast<ssize_t>(value.size()),
+                        "write to a control file");
         wait_for(goal, claim.begin_ns + kPatienceNs);
         claim.end_ns = freezer::now_ns();
         return claim;
@@ -325,10 +348,48 @@ class RawTurn : public Turn
         }
     }
 
+    Interface interface_;
     std::vector<std::string> directories_;
     std::vector<freezer::UniqueFd> events_;
     std::vector<freezer::UniqueFd> freeze_;
     std::unique_ptr<Waker> waker_;
+};
+
+// The files of "freezerctl mount", which is there for as long as the turn takes: from the write of
+// FROZEN to the poll(2) that tells of it.
+class MountedTurn : public Turn
+{
+  public:
+    MountedTurn(std::string program, const Workload &workload) : program_(std::move(program))
+    {
+        need_system(::mkdtemp(point_.data()) != nullptr, "mkdtemp");
+        run_well({program_, "mount", point_});
+        std::vector<std::string> directories;
+        for (const std::string &path : workload.paths())
+            directories.push_back(point_ + path);
+        raw_.emplace(workload, std::move(directories), kMounted, [](const Workload &, Files files) {
+            return std::make_unique<PriorityWaker>(files);
+        });
+    }
+    ~MountedTurn() override
+    {
+        raw_.reset();
+        try {
+            (void)run({program_, "umount", point_});
+        } catch (const Failure &) {
+            // It was there for "mount"; nothing more can be done here.
+        }
+        (void)::rmdir(point_.c_str());
+    }
+
+    Claim freeze() override { return raw_->freeze(); }
+    Claim thaw() override { return raw_->thaw(); }
+    Claim kill() override { throw Failure("signal.kill says nothing of the end"); }
+
+  private:
+    std::string program_;
+    std::string point_ = "/tmp/freezerctl-bench-XXXXXX";
+    std::optional<RawTurn> raw_;
 };
 
 Contestant raw(const std::string &name, MakeWaker make_waker)
@@ -379,6 +440,11 @@ void add_freezerctl(Lineup &lineup, const std::string &program)
         return std::make_unique<AttachedTurn>(program, workload);
     };
     lineup.contestants.push_back(std::move(attached));
+    Contestant mounted{"mount", false, "", false, {}};
+    mounted.begin = [program](const Workload &workload) {
+        return std::make_unique<MountedTurn>(program, workload);
+    };
+    lineup.contestants.push_back(std::move(mounted));
 }
 
 // nullopt, and noted, if it is not installed.

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "tools/freezerctl/cli.h"
@@ -48,6 +49,14 @@ struct UmountArguments {
     bool lazy = false;
 };
 
+// Not Error::from_errno(): it takes what is missing for a cgroup.
+Error directory_error(int errno_value, const std::string &what)
+{
+    const std::string hint = errno_value == ENOENT ? ": make the directory first" : "";
+    return Error{ErrorKind::kSystem, errno_value,
+                 what + ": " + std::generic_category().message(errno_value) + hint};
+}
+
 // The absolute path of a mount point, whose last part may be a mount that nobody serves any more.
 Result<std::string> resolve_point(const std::string &text)
 {
@@ -56,7 +65,7 @@ Result<std::string> resolve_point(const std::string &text)
         return std::string(whole.get());
     const int error = errno;
     if (error != ENOTCONN)
-        return Error::from_errno(error, "find it");
+        return directory_error(error, "find it");
     std::string path = text;
     while (path.size() > 1 && path.back() == '/')
         path.pop_back();
@@ -64,7 +73,7 @@ Result<std::string> resolve_point(const std::string &text)
     const std::string above = slash == std::string::npos ? "." : path.substr(0, slash + 1);
     const Path parent(::realpath(above.c_str(), nullptr), &::free);
     if (!parent)
-        return Error::from_errno(errno, "find it");
+        return directory_error(errno, "find it");
     const std::string parent_path = parent.get();
     return (parent_path == "/" ? "" : parent_path) + "/" + path.substr(slash + 1);
 }
@@ -93,7 +102,7 @@ Result<std::string> prepare_point(const std::string &text)
     if (::stat(point->c_str(), &st) != 0) {
         const int error = errno;
         if (error != ENOTCONN || !ours)
-            return Error::from_errno(error, "look at it");
+            return directory_error(error, "look at it");
         // Left by a server that was killed.
         if (::umount2(point->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
             return Error::from_errno(errno, "unmount what a server that was killed has left");

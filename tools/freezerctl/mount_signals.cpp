@@ -4,10 +4,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <utility>
 
 namespace freezerctl
 {
+namespace
+{
+
+// For each cgroup: every one of them holds a descriptor for each process.
+constexpr size_t kMost = 128;
+
+} // namespace
 
 freezer::Status DeferredSignals::queue(freezer::Cgroup &cgroup, int signal)
 {
@@ -16,7 +25,15 @@ freezer::Status DeferredSignals::queue(freezer::Cgroup &cgroup, int signal)
         return std::move(members).error();
     {
         const std::lock_guard lock(mutex_);
-        by_cgroup_[cgroup.id()].push_back({signal, std::move(*members)});
+        auto &waiting = by_cgroup_[cgroup.id()];
+        // A second one of those that are not real-time counts for nothing, as in the kernel; but
+        // who came meanwhile gets it.
+        std::erase_if(waiting, [&](const Waiting &other) {
+            return other.signal == signal && signal < SIGRTMIN;
+        });
+        if (waiting.size() >= kMost)
+            return freezer::Error::from_errno(EAGAIN, "queue a signal");
+        waiting.push_back({signal, std::move(*members)});
     }
     on_queued(cgroup);
     return {};
