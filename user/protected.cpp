@@ -60,12 +60,16 @@ Protected::Protected(const Resolver &resolver)
 
 void Protected::add(const Resolver &resolver, int pid, std::string what)
 {
-    const auto path_in = [&](HierarchyChoice choice) {
+    const std::string text = proc_file(static_cast<std::uint32_t>(pid), "cgroup");
+    const auto path_in = [&](HierarchyChoice choice, std::optional<std::uint32_t> number) {
+        const auto shown = number ? parse_proc_cgroup(text, *number) : std::nullopt;
+        if (!shown || *shown == "/")
+            return std::string(); // in the root, which no target holds
         const auto cgroup = resolver.by_pid(pid, choice);
         return cgroup ? (*cgroup)->path() : std::string();
     };
-    processes_.push_back(
-        {std::move(what), path_in(HierarchyChoice::kV2), path_in(HierarchyChoice::kV1)});
+    processes_.push_back({std::move(what), path_in(HierarchyChoice::kV2, 0),
+                          path_in(HierarchyChoice::kV1, parse_v1_hierarchy(text, "freezer"))});
 }
 
 Status Protected::check(const Cgroup &cgroup) const

@@ -28,7 +28,6 @@ using nlohmann::json;
 using test::Command;
 using test::eventually;
 using test::Ran;
-using test::run;
 using test::Scratch;
 
 constexpr uid_t kNobody = 65534;
