@@ -39,11 +39,17 @@ std::vector<std::string> directories_in(const std::string &path, DiskNames &disk
     return names ? std::move(*names) : std::vector<std::string>();
 }
 
+std::string path_of(const std::string &top, const std::string &id, const char *file)
+{
+    std::string path = top;
+    path.append("/").append(id).append("/").append(file);
+    return path;
+}
+
 void read_docker(const std::string &top, DiskNames &disk)
 {
     for (const std::string &id : directories_in(top, disk)) {
-        const std::string file = top + "/" + id + "/config.v2.json";
-        if (auto container = parse_docker_config(read_text(file)))
+        if (auto container = parse_docker_config(read_text(path_of(top, id, "config.v2.json"))))
             disk.containers.push_back(std::move(*container));
     }
 }
@@ -62,14 +68,14 @@ void read_podman(const std::string &storage, DiskNames &disk)
 
 void read_oci_runtimes(const std::string &run, DiskNames &disk)
 {
-    for (const std::string &id : directories_in(run + "/crun", disk)) {
-        const std::string file = run + "/crun/" + id + "/status";
-        if (auto container = parse_crun_status(id, read_text(file)))
+    const std::string crun = run + "/crun";
+    for (const std::string &id : directories_in(crun, disk)) {
+        if (auto container = parse_crun_status(id, read_text(path_of(crun, id, "status"))))
             disk.containers.push_back(std::move(*container));
     }
-    for (const std::string &id : directories_in(run + "/runc", disk)) {
-        const std::string file = run + "/runc/" + id + "/state.json";
-        if (auto container = parse_runc_state(read_text(file)))
+    const std::string runc = run + "/runc";
+    for (const std::string &id : directories_in(runc, disk)) {
+        if (auto container = parse_runc_state(read_text(path_of(runc, id, "state.json"))))
             disk.containers.push_back(std::move(*container));
     }
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <utility>
 
 #include "user/files.h"
 #include "user/names.h"
@@ -39,9 +40,9 @@ Error refused(const std::string &why)
 
 } // namespace
 
-Protected::Protected(const Resolver &resolver) : resolver_(resolver)
+Protected::Protected(const Resolver &resolver)
 {
-    processes_.push_back({1, "process 1, on which all others depend"});
+    add(resolver, 1, "process 1, on which all others depend");
     auto pid = static_cast<std::uint32_t>(::getpid());
     for (int i = 0; i < kAncestorsMax; ++i) {
         const auto stat = parse_proc_stat(proc_file(pid, "stat"));
@@ -49,12 +50,26 @@ Protected::Protected(const Resolver &resolver) : resolver_(resolver)
             break;
         pid = stat->parent;
         const auto parent = parse_proc_stat(proc_file(pid, "stat"));
-        processes_.push_back({static_cast<int>(pid), "process " + std::to_string(pid) + " " +
-                                                         (parent ? parent->comm : "") +
-                                                         ", which freezerctl was started from"});
+        add(resolver, static_cast<int>(pid),
+            "process " + std::to_string(pid) + " " + (parent ? parent->comm : "") +
+                ", which freezerctl was started from");
     }
     if (const auto sshd = listening_sshd())
-        processes_.push_back({*sshd, "sshd, and nobody could log in"});
+        add(resolver, *sshd, "sshd, and nobody could log in");
+}
+
+void Protected::add(const Resolver &resolver, int pid, std::string what)
+{
+    const std::string text = proc_file(static_cast<std::uint32_t>(pid), "cgroup");
+    const auto path_in = [&](HierarchyChoice choice, std::optional<std::uint32_t> number) {
+        const auto shown = number ? parse_proc_cgroup(text, *number) : std::nullopt;
+        if (!shown || *shown == "/")
+            return std::string(); // in the root, which no target holds
+        const auto cgroup = resolver.by_pid(pid, choice);
+        return cgroup ? (*cgroup)->path() : std::string();
+    };
+    processes_.push_back({std::move(what), path_in(HierarchyChoice::kV2, 0),
+                          path_in(HierarchyChoice::kV1, parse_v1_hierarchy(text, "freezer"))});
 }
 
 Status Protected::check(const Cgroup &cgroup) const
@@ -68,10 +83,9 @@ Status Protected::check(const Cgroup &cgroup) const
         if (unit == ssh || ::fstatat(cgroup.directory(), ssh, &st, 0) == 0)
             return refused("it holds " + std::string(ssh) + ", and nobody could log in");
     }
-    const auto choice = cgroup.hierarchy_id() == 0 ? HierarchyChoice::kV2 : HierarchyChoice::kV1;
     for (const Process &process : processes_) {
-        const auto own = resolver_.by_pid(process.pid, choice);
-        if (own && is_at_or_below((*own)->path(), cgroup.path()))
+        const std::string &path = cgroup.hierarchy_id() == 0 ? process.v2 : process.v1;
+        if (!path.empty() && is_at_or_below(path, cgroup.path()))
             return refused("it holds " + process.what);
     }
     return {};

@@ -24,11 +24,12 @@ class Protected
 
   private:
     struct Process {
-        int pid;
-        std::string what; // "process 1, init"
+        std::string what; // "process 1, on which ..."
+        std::string v2;   // the paths of its cgroups; "": not to be told
+        std::string v1;
     };
+    void add(const Resolver &resolver, int pid, std::string what);
 
-    const Resolver &resolver_;
     std::vector<Process> processes_;
 };
 

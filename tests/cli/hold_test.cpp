@@ -15,6 +15,7 @@
 #include "tests/support/command.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/scratch.h"
+#include "tests/support/scratch_v1.h"
 
 namespace
 {
@@ -233,6 +234,31 @@ TEST_F(Hold, it_thaws_after_a_time_though_the_command_goes_on)
     EXPECT_NE(ran.err.find("--thaw-after"), std::string::npos) << ran.err;
     EXPECT_EQ(ran.err.find("somebody else"), std::string::npos) << ran.err;
     EXPECT_FALSE(asks());
+}
+
+TEST_F(Hold, on_v1_as_well)
+{
+    if (test::v1_mount().empty())
+        GTEST_SKIP() << "no v1 freezer";
+    test::ScratchV1 v1;
+    v1.spawn_sleeper();
+    const Ran ran = run(
+        {"freeze", "--hierarchy", "v1", v1.path(), "--", "/bin/cat", v1.dir() + "/freezer.state"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(ran.out, "FROZEN\n");
+    EXPECT_EQ(v1.state(), "THAWED");
+
+    Command command({"freeze", "--hierarchy", "v1", v1.path(), "--", "/bin/sh", "-c",
+                     "echo ready; exec sleep 1000"});
+    ASSERT_TRUE(command.says("ready"));
+    EXPECT_EQ(v1.state(), "FROZEN");
+    command.signal(SIGKILL);
+    EXPECT_EQ(command.finish().status, 128 + SIGKILL);
+    EXPECT_TRUE(eventually([&] { return v1.state() == "THAWED"; }));
+
+    const Ran disturbed = run({"freeze", "--hierarchy", "v1", v1.path(), "--", "/bin/sh", "-c",
+                               "echo THAWED >" + v1.dir() + "/freezer.state"});
+    EXPECT_EQ(disturbed.status, 1) << disturbed.err;
 }
 
 // Else it would end a later freeze that is not its own.

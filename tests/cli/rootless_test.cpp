@@ -3,11 +3,16 @@
 // As an ordinary user below a delegated cgroup, and in a cgroup namespace of one's own.
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <filesystem>
 
@@ -23,7 +28,6 @@ using nlohmann::json;
 using test::Command;
 using test::eventually;
 using test::Ran;
-using test::run;
 using test::Scratch;
 
 constexpr uid_t kNobody = 65534;
@@ -56,12 +60,12 @@ class Rootless : public ::testing::Test
             },
             "user/" + name);
     }
-    [[nodiscard]] std::function<void()> as_user() const
+    [[nodiscard]] std::function<void()> as_user(bool with_bpf = false) const
     {
-        return [this] {
+        return [this, with_bpf] {
             if (!scratch_.write("cgroup.procs", "0", "user/session"))
                 ::_exit(120);
-            become_user();
+            with_bpf ? become_user_with_bpf() : become_user();
         };
     }
     [[nodiscard]] Ran run_as_user(const std::vector<std::string> &arguments) const
@@ -80,6 +84,26 @@ class Rootless : public ::testing::Test
     {
         if (::chown(path.c_str(), kNobody, kNobody) != 0)
             throw std::system_error(errno, std::generic_category(), path);
+    }
+    // As a service has them by AmbientCapabilities=.
+    static void become_user_with_bpf()
+    {
+        const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+        ::setrlimit(RLIMIT_MEMLOCK, &unlimited); // counted before 5.11
+        ::prctl(PR_SET_KEEPCAPS, 1);
+        become_user();
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+        for (const int capability : {CAP_BPF, CAP_PERFMON})
+            data[CAP_TO_INDEX(capability)].permitted |= CAP_TO_MASK(capability);
+        for (auto &word : data)
+            word.effective = word.inheritable = word.permitted;
+        if (::syscall(SYS_capset, &header, data.data()) != 0)
+            ::_exit(122);
+        for (const int capability : {CAP_BPF, CAP_PERFMON}) {
+            if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+                ::_exit(123);
+        }
     }
     static void become_user()
     {
@@ -106,6 +130,21 @@ TEST_F(Rootless, every_verb)
     EXPECT_EQ(killed.status, 0) << killed.err;
     EXPECT_NE(::access(scratch_.dir("user/job").c_str(), F_OK), 0);
     EXPECT_EQ(run_as_user({"list"}).status, 0);
+}
+
+TEST_F(Rootless, with_bpf_by_two_capabilities)
+{
+    if (!test::kernel_has_btf())
+        GTEST_SKIP() << "the kernel has no BTF";
+    const pid_t pid = fill("job");
+    const Ran frozen =
+        Command({"freeze", "--require-bpf", "--tasks", "--json", path("job")}, as_user(true))
+            .finish();
+    ASSERT_EQ(frozen.status, 0) << frozen.err;
+    const json report = json::parse(frozen.out);
+    EXPECT_EQ(report["tracking"], "bpf");
+    EXPECT_EQ(report["task_list"][0]["tid"], pid);
+    EXPECT_EQ(Command({"kill", "--require-bpf", path("job")}, as_user(true)).finish().status, 0);
 }
 
 TEST_F(Rootless, without_the_right_it_says_so)

@@ -339,7 +339,12 @@ void add_run_verb(Cli &cli)
         ->type_name("FILE");
     add_common_options(*run, args.common);
     cli.takes_command(*run, args.command);
-    run->callback([&args = args] {
+    run->allow_extras(); // for words of our own about them
+    run->callback([run = run, &args = args] {
+        if (!run->remaining().empty())
+            throw CLI::ValidationError(run->remaining().front(),
+                                       "not expected before --; the command stands behind it: "
+                                       "freezerctl run [OPTION...] -- COMMAND");
         if (args.command.empty())
             throw CLI::RequiredError("-- COMMAND");
     });
