@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <exception>
 #include <new>
@@ -36,12 +36,12 @@ struct Listing {
 // The open file, or the listing, of a fuse_file_info.
 template <typename T> std::shared_ptr<T> &held(const fuse_file_info &info)
 {
-    return *reinterpret_cast<std::shared_ptr<T> *>(info.fh);
+    return *std::bit_cast<std::shared_ptr<T> *>(info.fh);
 }
 
 template <typename T> void hold(fuse_file_info &info, std::shared_ptr<T> what)
 {
-    info.fh = reinterpret_cast<std::uint64_t>(new std::shared_ptr<T>(std::move(what)));
+    info.fh = std::bit_cast<std::uint64_t>(new std::shared_ptr<T>(std::move(what)));
 }
 
 template <typename T> void let_go(const fuse_file_info &info)

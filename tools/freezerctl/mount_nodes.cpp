@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "tools/freezerctl/mount_nodes.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace freezerctl
@@ -63,8 +64,11 @@ freezer::Result<std::unique_ptr<freezer::Cgroup>> NodeTable::cgroup_of(const Nod
 {
     std::string path;
     for (const Node *at = &node; at->parent; at = at->parent.get()) {
-        if (!at->file)
-            path = path.empty() ? at->name : at->name + "/" + path;
+        if (at->file)
+            continue;
+        if (!path.empty())
+            path.insert(0, "/");
+        path.insert(0, at->name);
     }
     auto cgroup = root_.open_below(path);
     if (cgroup && (*cgroup)->id() != node.cgroup_id)

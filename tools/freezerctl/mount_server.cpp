@@ -192,6 +192,7 @@ freezer::Status serve(const freezer::Cgroup &root, const ServerOptions &options,
     auto started = watcher.start();
     if (started) {
         std::vector<std::thread> threads;
+        threads.reserve(kThreads);
         for (int i = 0; i < kThreads; ++i)
             threads.emplace_back(serve_requests, session->get(), std::cref(end));
         wait_for_end(signals, end);
