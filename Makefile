@@ -45,8 +45,8 @@ BPF_FLAGS    = -O2 -g -target $(BPF_ENDIAN) -mcpu=v3 $(WARNINGS) -Wno-unused-par
 LIBS = $(sysroot_lib) -lbpf -lelf -lz $(EXTRA_LIBS)
 # The command starts in half the time when nothing has to be mapped and relocated first, and the test
 # programs run as they are in the machines of "make vm". Where there are no static libraries:
-# make PROGRAM_LDFLAGS=
-PROGRAM_LDFLAGS ?= -static
+# make PROGRAM_LDFLAGS=. What ld would warn of, libfuse and gtest never call here (dlopen, getaddrinfo).
+PROGRAM_LDFLAGS ?= -static -Wl,--no-warnings
 # Of the command, not the library: the live view, and the mount.
 TUI_LIBS   = $(sysroot_lib) -lncursesw -ltinfo
 FUSE_LIBS  = $(sysroot_lib) -lfuse3 -lpthread
