@@ -204,10 +204,11 @@ Account::Reconciled Account::reconcile(const std::vector<fz_task_row> &rows,
         } else if (held ? vfork_parents.contains(row.task.tgid) && row.arrived_ns == 0
                         : (row.state & kTaskUninterruptible) && !(row.flags & FZ_PF_FROZEN)) {
             entry.note = TaskEntry::Note::kVfork;
+        } else if (frozen_before_.contains({row.task.tid, row.start_ns})) {
+            // Even if its switch came after the request: it was counted before.
+            entry.note = TaskEntry::Note::kBefore;
         } else if (const std::uint64_t at_ns = arrival_of(row); at_ns != 0) {
             entry.after_ns = at_ns - request_ns_;
-        } else if (frozen_before_.contains({row.task.tid, row.start_ns})) {
-            entry.note = TaskEntry::Note::kBefore;
         } else if (request_ns_ != 0 && frozen_ns() != 0) {
             // Counted, but its switch is still to come on another CPU; or it migrated in.
             entry.after_ns = frozen_ns() - request_ns_;

@@ -239,6 +239,9 @@ TEST(AccountTest, frozen_before)
     account.note_before({row_of(7), row_of(8, FZ_ROW_FROZEN), row_of(9, FZ_ROW_TRAP_FREEZE)}, 0);
     account.apply(event_of(FZ_EV_FREEZE, 100));
     EXPECT_EQ(entry_of(account, row_of(7)).note, Note::kBefore);
+    // Counted, and only now gone from its CPU.
+    account.apply(event_of(FZ_EV_ARRIVED, 105, 7));
+    EXPECT_EQ(entry_of(account, row_of(7)).note, Note::kBefore);
     // The mark alone is that of a stopped task; one that is only asked is not there yet.
     EXPECT_EQ(entry_of(account, row_of(8)).note, Note::kNone);
     EXPECT_EQ(entry_of(account, row_of(9)).note, Note::kNone);
