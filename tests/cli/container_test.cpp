@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -108,29 +109,43 @@ class Container
     std::string id_;
 };
 
-TEST(Container, crun_is_the_actor_of_its_pause)
+// A container of crun that runs.
+class InContainer : public ::testing::Test
 {
-    if (test::cgroup2_mount().empty())
-        GTEST_SKIP() << "no cgroup2";
-    if (std::system("command -v crun >/dev/null") != 0)
-        GTEST_SKIP() << "crun is not installed";
-    const test::Scratch scratch;
-    const Container container(scratch);
-    if (!container.start())
-        GTEST_SKIP() << "crun cannot run a container here: " << container.error();
+  protected:
+    void SetUp() override
+    {
+        if (test::cgroup2_mount().empty())
+            GTEST_SKIP() << "no cgroup2";
+        if (std::system("command -v crun >/dev/null") != 0)
+            GTEST_SKIP() << "crun is not installed";
+        scratch_.emplace();
+        container_.emplace(*scratch_);
+        if (!container_->start())
+            GTEST_SKIP() << "crun cannot run a container here: " << container_->error();
+    }
+    [[nodiscard]] const test::Scratch &scratch() const { return *scratch_; }
+    [[nodiscard]] const Container &container() const { return *container_; }
 
-    const Ran traced = test::run({"trace", "--json", scratch.path(), "--", "/bin/sh", "-c",
-                                  container.crun("pause " + container.id()) + " && " +
-                                      container.crun("resume " + container.id())});
+  private:
+    std::optional<test::Scratch> scratch_;
+    std::optional<Container> container_; // ends before the scratch cgroup goes
+};
+
+TEST_F(InContainer, crun_is_the_actor_of_its_pause)
+{
+    const Ran traced = test::run({"trace", "--json", scratch().path(), "--", "/bin/sh", "-c",
+                                  container().crun("pause " + container().id()) + " && " +
+                                      container().crun("resume " + container().id())});
     EXPECT_EQ(traced.status, 0) << traced.err;
-    const std::vector<pid_t> inside = scratch.threads("box");
+    const std::vector<pid_t> inside = scratch().threads("box");
     ASSERT_EQ(inside.size(), 1U);
     std::vector<std::string> order;
     for (const json &line : test::lines_of(traced.out)) {
         const std::string event = line["event"];
         if (event == "freeze" || event == "thaw") {
             EXPECT_EQ(line["actor"]["comm"], "crun");
-            EXPECT_EQ(line["cgroup"], scratch.path("box"));
+            EXPECT_EQ(line["cgroup"], scratch().path("box"));
         } else if (event == "reached" || event == "left") {
             EXPECT_EQ(line["task"]["tid"], inside.front());
             EXPECT_EQ(line["task"]["comm"], "sleep");
@@ -142,29 +157,21 @@ TEST(Container, crun_is_the_actor_of_its_pause)
     EXPECT_EQ(order, (std::vector<std::string>{"freeze", "reached", "thaw", "left"})) << traced.out;
 }
 
-TEST(Container, by_a_beginning_of_its_name)
+TEST_F(InContainer, is_meant_by_a_beginning_of_its_name)
 {
-    if (test::cgroup2_mount().empty())
-        GTEST_SKIP() << "no cgroup2";
-    if (std::system("command -v crun >/dev/null") != 0)
-        GTEST_SKIP() << "crun is not installed";
-    const test::Scratch scratch;
-    const Container container(scratch);
-    if (!container.start())
-        GTEST_SKIP() << "crun cannot run a container here: " << container.error();
-
-    const std::string beginning = container.id().substr(0, container.id().size() - 2);
-    const Ran frozen = container.run({"freeze", "--json", beginning});
+    const std::string beginning = container().id().substr(0, container().id().size() - 2);
+    const Ran frozen = container().run({"freeze", "--json", beginning});
     ASSERT_EQ(frozen.status, 0) << frozen.err;
-    EXPECT_EQ(json::parse(frozen.out)["path"], scratch.path("box"));
-    EXPECT_EQ(scratch.event("frozen", "box"), 1);
+    EXPECT_EQ(json::parse(frozen.out)["path"], scratch().path("box"));
+    EXPECT_EQ(scratch().event("frozen", "box"), 1);
     // crun sees it as its own pause.
     EXPECT_EQ(
-        std::system((container.crun("state " + container.id()) + " | grep -q paused").c_str()), 0);
-    const Ran listed = container.run({"list", "--json", "--type", "container", "--is", "frozen"});
-    EXPECT_NE(listed.out.find("\"" + container.id() + "\""), std::string::npos) << listed.out;
-    EXPECT_EQ(container.run({"thaw", "--type", "container", container.id()}).status, 0);
-    EXPECT_EQ(scratch.event("frozen", "box"), 0);
+        std::system((container().crun("state " + container().id()) + " | grep -q paused").c_str()),
+        0);
+    const Ran listed = container().run({"list", "--json", "--type", "container", "--is", "frozen"});
+    EXPECT_NE(listed.out.find("\"" + container().id() + "\""), std::string::npos) << listed.out;
+    EXPECT_EQ(container().run({"thaw", "--type", "container", container().id()}).status, 0);
+    EXPECT_EQ(scratch().event("frozen", "box"), 0);
 }
 
 } // namespace

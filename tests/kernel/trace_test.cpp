@@ -30,6 +30,8 @@ class Trace : public ::testing::Test
   protected:
     void SetUp() override
     {
+        if (!test::kernel_has_btf())
+            GTEST_SKIP() << "the kernel has no BTF";
         auto opened = freezer::Resolver::open();
         ASSERT_TRUE(opened) << opened.error().message;
         resolver_.emplace(std::move(*opened));

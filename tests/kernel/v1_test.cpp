@@ -255,15 +255,21 @@ TEST_P(V1, forking_tasks_freeze_every_time)
 
 TEST_P(V1, a_sleep_that_ends_while_frozen_ends_at_the_thaw)
 {
-    const pid_t pid = scratch_->spawn([] {
-        const timespec time{0, 50'000'000};
-        ::nanosleep(&time, nullptr);
-    });
-    expect_frozen(freeze());
-    ::usleep(100'000); // the test's subject: the sleep's end passes
-    EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0);
-    EXPECT_EQ(thaw().outcome, Outcome::kReached);
-    EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+    // Longer until it is still asleep when it is frozen, however slow the machine is.
+    for (useconds_t sleep_us = 50'000;; sleep_us *= 4) {
+        const pid_t pid = scratch_->spawn([sleep_us] { ::usleep(sleep_us); });
+        expect_frozen(freeze());
+        const pid_t ended = ::waitpid(pid, nullptr, WNOHANG);
+        if (ended == 0) {
+            ::usleep(sleep_us); // the test's subject: the sleep's end passes
+            EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0);
+        }
+        EXPECT_EQ(thaw().outcome, Outcome::kReached);
+        if (ended == 0) {
+            EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+            return;
+        }
+    }
 }
 
 TEST_P(V1, nested_parents)
