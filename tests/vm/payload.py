@@ -31,7 +31,10 @@ TOOLCHAINS = {
     "amd64": Toolchain("x86_64-linux-gnu-", ("bookworm",)),
     "arm64": Toolchain("aarch64-linux-gnu-", ("bookworm",)),
     "ppc64el": Toolchain("powerpc64le-linux-gnu-", ("bookworm",)),
-    "riscv64": Toolchain("riscv64-linux-gnu-", ("sid",), "-lzstd", c23_shim=True),
+    # Its libelf.a and libz.a both have crc32().
+    "riscv64": Toolchain(
+        "riscv64-linux-gnu-", ("sid",), "-lzstd -Wl,-z,muldefs", c23_shim=True
+    ),
     "s390x": Toolchain("s390x-linux-gnu-", ("bookworm",), newer_bpftool=True),
 }
 
