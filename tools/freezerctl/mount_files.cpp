@@ -80,6 +80,10 @@ const char *backing_of(const ControlFile &file, const Cgroup &cgroup)
     return "";
 }
 
+// What a file may hold at most. As in sysfs not its real size, but not 0 either: sendfile(2) passes
+// nothing on of a file that has none (seen on 7.3, where busybox's cat printed nothing).
+constexpr off_t kSize = 1 << 20;
+
 // Of a file that was opened: its cgroup is gone.
 int dead_or(int error)
 {
@@ -119,6 +123,7 @@ int stat_control_file(const ControlFile &file, const Cgroup &cgroup, struct stat
     if (::fstatat(cgroup.directory(), backing_of(file, cgroup), &out, AT_SYMLINK_NOFOLLOW) != 0)
         return errno;
     out.st_mode = S_IFREG | (out.st_mode & file.may);
+    out.st_size = kSize;
     return 0;
 }
 
