@@ -550,9 +550,11 @@ TEST_F(MountCommand, concurrent_writers_leave_one_of_the_two_states)
     Counters counters(2);
     scratch().spawn_napper(counters, 0, 1, "0");
     scratch().spawn_spinner(counters, 1, "0");
+    constexpr int kWriters = 8;
     std::vector<std::thread> writers;
+    writers.reserve(kWriters);
     std::atomic<int> failed = 0;
-    for (int i = 0; i < 8; ++i)
+    for (int i = 0; i < kWriters; ++i)
         writers.emplace_back([&, i] {
             for (int round = 0; round < 50; ++round)
                 failed +=
