@@ -354,6 +354,13 @@ void Operation::handle(const WaitSet::Wake &wake)
         const bool file = wake.source == WaitSet::Source::kDescriptor;
         Job &job = jobs_[wake.token];
         job.foreign_write |= !file;
+        if (file && job.settled) {
+            // Nobody will read the file again, so it would wake us for ever. Taken out here and not
+            // when it settles, for most files do not change again.
+            if (const auto fd = job.cgroup->notify_fd(); fd && *fd >= 0)
+                set_->remove(*fd);
+            return;
+        }
         touch(job, file ? VerdictSource::kEventsFile : VerdictSource::kInotify);
     }
 }

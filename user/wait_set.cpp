@@ -42,6 +42,11 @@ Status WaitSet::add(int fd, std::uint32_t events, std::uint64_t token)
     return {};
 }
 
+void WaitSet::remove(int fd)
+{
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
 Status WaitSet::watch(const WatchPath &path, std::uint64_t token)
 {
     if (!inotify_) {

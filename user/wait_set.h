@@ -33,6 +33,7 @@ class WaitSet
 
     // `events` as for epoll_ctl(2), level-triggered. The descriptor stays the caller's.
     Status add(int fd, std::uint32_t events, std::uint64_t token);
+    void remove(int fd);
     // Wakes when a file is written to (IN_MODIFY), or when an entry of a directory is removed
     // (IN_DELETE). Several tokens may watch one path.
     Status watch(const WatchPath &path, std::uint64_t token);

@@ -139,6 +139,14 @@ TEST_F(Hold, a_thaw_by_somebody_else_is_told)
     EXPECT_EQ(run(around("echo 0 >" + scratch_.dir() + "/cgroup.freeze; exit 9")).status, 9);
 }
 
+TEST_F(Hold, a_removal_by_somebody_else_is_told)
+{
+    Scratch empty;
+    const Ran ran = run({"freeze", empty.path(), "--", "/bin/rmdir", empty.dir()});
+    EXPECT_NE(ran.err.find("removed by somebody else"), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("thawed by somebody else"), std::string::npos) << ran.err;
+}
+
 TEST_F(Hold, the_command_keeps_what_freezerctl_gives_up)
 {
     const Ran ran = run(around("grep CapEff /proc/self/status; grep CapEff /proc/$PPID/status"));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // A task that does not reach the refrigerator: what is said of it, and what is done.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -184,6 +186,36 @@ TEST_P(Late, all_or_none)
     EXPECT_TRUE(reports[2].already);
     EXPECT_FALSE(reports[2].rolled_back);
     EXPECT_EQ(before.event("frozen"), 1);
+}
+
+// Its file has changed and nobody reads it any more.
+TEST_P(Late, a_change_of_a_settled_one_does_not_keep_it_awake)
+{
+    Scratch slow;
+    Scratch settled;
+    straggler.spawn(slow);
+    settled.spawn_sleeper();
+    ASSERT_EQ(freeze(settled.path()).outcome, Outcome::kReached);
+    const freezer::UniqueFd interrupt(::eventfd(0, EFD_CLOEXEC));
+    ASSERT_TRUE(interrupt);
+    const pid_t waiter = ::getpid();
+    test::Foreigner busybody([&] {
+        const freezer::UniqueFd events(
+            ::open(settled.dir().append("/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+        char text[256];
+        if (::read(events.get(), text, sizeof(text)) <= 0 || !settled.write("cgroup.freeze", "0"))
+            return false;
+        // The kernel wakes everybody who polls the file at once (kernfs_notify_workfn()).
+        pollfd change{events.get(), POLLPRI, 0};
+        return ::poll(&change, 1, -1) == 1 &&
+               test::eventually([&] { return test::sleeps_in_epoll(waiter); }) &&
+               ::eventfd_write(interrupt.get(), 1) == 0;
+    });
+    FreezeOptions options = freeze_options();
+    options.interrupt_fd = interrupt.get();
+    const auto reports = freeze_all({slow.path(), settled.path()}, options);
+    EXPECT_TRUE(busybody.succeeded());
+    EXPECT_EQ(reports[0].outcome, Outcome::kInterrupted);
 }
 
 TEST_P(Late, without_all_or_none_the_others_stay_frozen)

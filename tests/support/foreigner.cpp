@@ -20,6 +20,23 @@ namespace test
 namespace
 {
 
+bool has_inotify_watch(pid_t pid)
+{
+    const std::string path = "/proc/" + std::to_string(pid) + "/fdinfo";
+    DIR *const directory = ::opendir(path.c_str());
+    if (!directory)
+        return false;
+    bool found = false;
+    while (const dirent *const entry = ::readdir(directory)) {
+        if (read_file(path + "/" + entry->d_name).find("inotify wd:") != std::string::npos)
+            found = true;
+    }
+    ::closedir(directory);
+    return found;
+}
+
+} // namespace
+
 // No event tells that another process has fallen asleep: /proc/PID/syscall names the call that it
 // is blocked in. Where the kernel does not show it, any sleep will do.
 bool sleeps_in_epoll(pid_t pid)
@@ -40,23 +57,6 @@ bool sleeps_in_epoll(pid_t pid)
 #endif
     return number == SYS_epoll_pwait;
 }
-
-bool has_inotify_watch(pid_t pid)
-{
-    const std::string path = "/proc/" + std::to_string(pid) + "/fdinfo";
-    DIR *const directory = ::opendir(path.c_str());
-    if (!directory)
-        return false;
-    bool found = false;
-    while (const dirent *const entry = ::readdir(directory)) {
-        if (read_file(path + "/" + entry->d_name).find("inotify wd:") != std::string::npos)
-            found = true;
-    }
-    ::closedir(directory);
-    return found;
-}
-
-} // namespace
 
 Foreigner::Foreigner(const std::function<bool()> &action, When when,
                      const std::function<bool()> &prepare)

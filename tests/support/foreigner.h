@@ -42,6 +42,9 @@ class Foreigner
     bool reaped_ = false;
 };
 
+// Whether the process is blocked in epoll_wait(2) or one of its kind.
+bool sleeps_in_epoll(pid_t pid);
+
 } // namespace test
 
 #endif

@@ -213,6 +213,9 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
     std::set<std::uint64_t> told;
     const auto look = [&](std::uint64_t i) {
         const auto reading = targets[i].cgroup->read();
+        if (!reading) // the file of a removed cgroup may wake for ever
+            if (const auto fd = targets[i].cgroup->notify_fd(); fd && *fd >= 0)
+                set->remove(*fd);
         if ((reading && reading->asked) || told.contains(i))
             return;
         // The guardian's clock may be a moment ahead.
@@ -220,9 +223,12 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
             return;
         told.insert(i);
         disturbed_ = true;
+        const bool removed =
+            !reading && reading.error().kind == freezer::ErrorKind::kNoSuchCgroup;
         complain(printable(targets[i].name) +
-                 ": thawed by somebody else while the command runs: what it reads from now on may "
-                 "change under it\n");
+                 (removed ? ": removed by somebody else while the command runs\n"
+                          : ": thawed by somebody else while the command runs: what it reads from "
+                            "now on may change under it\n"));
     };
     for (;;) {
         const auto wakes = set->wait();

@@ -279,6 +279,9 @@ void StateWatcher::look(Watched &watched)
         if (!phase)
             return;
     }
+    if (*phase == Phase::kGone) // its file may wake for ever
+        if (const auto events = watched.cgroup->notify_fd(); events && *events >= 0)
+            set_.remove(*events);
     const bool changed = watched.phase != *phase;
     watched.phase = *phase;
     if (*phase != Phase::kFreezing)
