@@ -31,6 +31,11 @@ namespace
 // _NSIG of the kernel, everywhere but on MIPS.
 constexpr int kLastSignal = 64;
 
+// Without events /proc is read again after times that double from 1 ms to this.
+constexpr int kRereadMaxMs = 100;
+// A delivery that the kernel side misses wakes nobody: how often its counter is asked.
+constexpr int kMissedMs = 250;
+
 std::uint64_t bit_of(int signal)
 {
     return 1ULL << (signal - 1);
@@ -268,6 +273,7 @@ class SignalSweep
             if (auto watched = tracker_->watch(slot, *targets[i].cgroup); !watched)
                 return watched;
         }
+        missed_before_ = tracker_->missed_deliveries();
         tracker_->watch_signal(static_cast<std::uint32_t>(options_.signal));
         drain();
         return set_.add(tracker_->event_fd(), EPOLLIN, kRingToken);
@@ -330,15 +336,19 @@ class SignalSweep
                 return std::move(set).error();
         }
         left_ = pending_.size();
-        int reread_ms = 1; // without BPF only /proc tells of handlers and stops
+        // Then only /proc tells of handlers and stops.
+        bool blind = !tracker_;
+        int reread_ms = 1;
         if (tracker_)
             drain();
         while (left_ > 0) {
-            auto wakes = tracker_ ? set_.wait() : set_.wait_at_most(reread_ms);
+            auto wakes = set_.wait_at_most(blind ? reread_ms : kMissedMs);
             if (!wakes)
                 return std::move(wakes).error();
-            if (wakes->empty() && !tracker_) {
-                reread_ms = std::min(reread_ms * 2, 100);
+            if (wakes->empty())
+                blind = blind || tracker_->missed_deliveries() != missed_before_;
+            if (wakes->empty() && blind) {
+                reread_ms = std::min(reread_ms * 2, kRereadMaxMs);
                 look_at_proc();
             }
             for (const WaitSet::Wake &wake : *wakes) {
@@ -430,6 +440,7 @@ class SignalSweep
     std::vector<Pending> pending_;
     std::map<std::uint32_t, size_t> by_pid_;
     size_t left_ = 0;
+    std::uint64_t missed_before_ = 0;
 };
 
 Result<std::vector<SignalReport>> Freezer::signal(std::span<Target> targets,

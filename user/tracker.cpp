@@ -46,6 +46,7 @@ struct Tracker::Impl {
     int exits_fd = -1; // the programs at births, deaths and moves
     int births_fd = -1;
     int moves_fd = -1;
+    int deliveries_fd = -1;
 
     std::unique_ptr<ring_buffer, RingDeleter> ring;
     TargetMaps maps;
@@ -144,6 +145,8 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     impl->exits_fd = bpf_program__fd(skeleton.progs.on_exit);
     impl->births_fd = bpf_program__fd(skeleton.progs.on_fork);
     impl->moves_fd = bpf_program__fd(skeleton.progs.on_attach_task);
+    if (options.deliveries)
+        impl->deliveries_fd = bpf_program__fd(skeleton.progs.on_signal_deliver);
     auto target_maps =
         TargetMaps::map(bpf_map__fd(maps.fz_config), bpf_map__fd(maps.fz_target_index));
     if (!target_maps)
@@ -369,6 +372,11 @@ std::uint64_t Tracker::dropped() const
 std::uint64_t Tracker::missed_exits() const
 {
     return missed_runs(impl_->exits_fd);
+}
+
+std::uint64_t Tracker::missed_deliveries() const
+{
+    return missed_runs(impl_->deliveries_fd) + dropped();
 }
 
 const TargetMaps &Tracker::targets() const

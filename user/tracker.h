@@ -95,6 +95,8 @@ class Tracker
     [[nodiscard]] std::uint64_t dropped() const;
     // Exits, of any task of the machine, that the kernel did not tell of; see missed_runs().
     [[nodiscard]] std::uint64_t missed_exits() const;
+    // Deliveries of signals, to any task of the machine, that made no event.
+    [[nodiscard]] std::uint64_t missed_deliveries() const;
 
     // For a task snapshot beside this tracker: the same targets and records.
     [[nodiscard]] const TargetMaps &targets() const;
