@@ -13,9 +13,12 @@ import packages
 COLUMNS = ("name", "arch", "suites", "package", "tier", "expect", "options")
 MEMORY, CPUS = 768, 2
 SUITES = ("unit", "kernel", "cli")
-# What a thin line leaves out: load and repetition, and what several users of one tracker do to each
-# other, which the kernel has no part in.
-THIN = "-Endurance.*:Attached.*:Ways/Verdicts.*:Ways/Late.*"
+# What a thin line runs: left out is load and repetition, what several users of one tracker do to each
+# other, and what the command does without the kernel's having a part in it.
+THIN = {
+    "kernel": "-Endurance.*:Attached.*:Ways/Verdicts.*:Ways/Late.*",
+    "cli": "MountCommand*-*.many_clients_*:*.any_operation_*",
+}
 CAPABILITIES = {"bpf": ("full", "none"), "kill": ("file", "loop"), "v1": ("yes", "no"), "fuse": ("yes", "no")}
 # How many of the packages that match are tried, newest first, when one cannot be downloaded.
 CANDIDATES = 3
@@ -32,8 +35,8 @@ class Line:
     memory: int
     cpus: int
     cmdline: str
-    run: tuple = ()  # suites of tests; all where it is empty
-    filter: str = ""  # of tests
+    run: dict = dataclasses.field(default_factory=dict)  # suites and a filter for each; empty: all of all
+    is_thin: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ def _parse_line(text):
             raise ValueError(f"expects {key}={expect.get(key)}, not one of {' '.join(values)}")
     if set(expect) - set(CAPABILITIES):
         raise ValueError(f"unknown capability in: {row['expect']}")
-    memory, cpus, run, is_thin, cmdline = MEMORY, CPUS, (), False, []
+    memory, cpus, run, is_thin, cmdline = MEMORY, CPUS, {}, False, []
     for word in shlex.split(row["options"]):
         if re.fullmatch(r"mem=\d+", word):
             memory = int(word[4:])
@@ -81,7 +84,7 @@ def _parse_line(text):
         elif word == "thin":
             is_thin = True
         elif re.fullmatch(r"suites=[a-z,]+", word):
-            run = tuple(word[7:].split(","))
+            run = dict.fromkeys(word[7:].split(","), "*")
             if set(run) - set(SUITES):
                 raise ValueError(f"suites are {' '.join(SUITES)}: {word}")
         else:
@@ -104,7 +107,7 @@ def _parse_line(text):
 
 def thin(line):
     """The line with the thin selection of tests."""
-    return dataclasses.replace(line, run=("kernel",), filter=THIN)
+    return dataclasses.replace(line, run=THIN, is_thin=True)
 
 
 def select(lines, tier, pattern):

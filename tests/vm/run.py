@@ -67,17 +67,19 @@ class Runner:
     def suites(self, line):
         # The unit tests see no kernel: once for each architecture but the one that builds them.
         default = "kernel,cli" if line.arch == payload.host_architecture() else "unit,kernel,cli"
-        return self.options.suites or ",".join(line.run) or default
+        if self.options.suites or not line.run:
+            run = dict.fromkeys((self.options.suites or default).split(","), "*")
+        else:
+            run = line.run
+        return {suite: self.options.filter or tests for suite, tests in run.items()}
 
     def boot(self, line, kernel, initramfs):
         log = self.out / "logs" / f"{line.name}.log"
         for attempt in (1, 2):
             kvm = self.kvm[line.arch]
             scale = self.options.scale or (100 if kvm else 1)
-            parameters = f"fz.scale={scale} fz.suites={self.suites(line)}"
-            tests = self.options.filter or line.filter
-            if tests:
-                parameters += f" fz.filter={tests}"
+            suites = (f"fz.suite={suite}:{tests}" for suite, tests in self.suites(line).items())
+            parameters = f"fz.scale={scale} {' '.join(suites)}"
             command = machine.command_line(line, kernel, initramfs, kvm, parameters)
             console = machine.run(command, log, self.options.timeout)
             started = "@@vm start" in console.text

@@ -114,9 +114,9 @@ class Table(unittest.TestCase):
     def test_options(self):
         parsed = line(LINE + "\tmem=256 cpus=4 preempt=full")
         self.assertEqual((parsed.memory, parsed.cpus, parsed.cmdline), (256, 4, "preempt=full"))
-        self.assertEqual(line(LINE + "\tsuites=kernel").run, ("kernel",))
+        self.assertEqual(line(LINE + "\tsuites=kernel").run, {"kernel": "*"})
         thin = line(LINE + "\tthin")
-        self.assertEqual((thin.run, thin.filter), (("kernel",), kernels.THIN))
+        self.assertEqual((thin.run, thin.is_thin), (kernels.THIN, True))
 
     def test_mistakes(self):
         for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64", LINE + "\tsuites=x"):
