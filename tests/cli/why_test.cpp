@@ -43,7 +43,9 @@ std::string unwrapped(const std::string &text)
 }
 
 // What the command prints on a terminal of that many columns.
-std::string run_on_terminal(const std::vector<std::string> &words, unsigned short columns)
+// Ctrl-C is pressed when `until` is there.
+std::string run_on_terminal(const std::vector<std::string> &words, unsigned short columns,
+                            const std::string &until = "")
 {
     std::vector<std::string> copy{test::binary()};
     copy.insert(copy.end(), words.begin(), words.end());
@@ -65,8 +67,12 @@ std::string run_on_terminal(const std::vector<std::string> &words, unsigned shor
     }
     std::string out;
     std::array<char, 4096> buffer{};
-    for (ssize_t n = 0; (n = ::read(terminal, buffer.data(), buffer.size())) > 0;)
+    bool pressed = until.empty();
+    for (ssize_t n = 0; (n = ::read(terminal, buffer.data(), buffer.size())) > 0;) {
         out.append(buffer.data(), static_cast<size_t>(n));
+        if (!pressed && out.find(until) != std::string::npos)
+            pressed = ::write(terminal, "\x03", 1) == 1;
+    }
     ::close(terminal);
     ::waitpid(pid, nullptr, 0);
     return out;
@@ -139,14 +145,17 @@ TEST(CommandWhy, a_terminal_is_told_after_a_second)
         GTEST_SKIP() << straggler.why();
     test::Scratch scratch;
     const std::string pid = std::to_string(straggler.spawn(scratch));
-    const std::string told =
-        unwrapped(run_on_terminal({"freeze", "--timeout", "4s", scratch.path()}, 200));
-    const size_t notice = told.find(scratch.path() + ": waiting: ");
-    ASSERT_NE(notice, std::string::npos) << told;
-    EXPECT_NE(told.find("1 of 1 task has not reached the freezer: " + pid, notice),
-              std::string::npos)
-        << told;
-    EXPECT_NE(told.find(": not frozen after ", notice), std::string::npos) << told;
+    for (const char *const terminal : {"xterm", "dumb"}) {
+        ::setenv("TERM", terminal, 1);
+        const std::string told = unwrapped(
+            run_on_terminal({"freeze", "--timeout", "infinity", scratch.path()}, 200, ": waiting: "));
+        const size_t notice = told.find(scratch.path() + ": waiting: ");
+        ASSERT_NE(notice, std::string::npos) << told;
+        EXPECT_NE(told.find("1 of 1 task has not reached the freezer: " + pid, notice),
+                  std::string::npos)
+            << told;
+        EXPECT_NE(told.find(": not frozen after ", notice), std::string::npos) << told;
+    }
     // Its other reader is a script, which gets the reason with the result.
     const Ran ran = run("freeze --timeout 1500ms " + scratch.path());
     EXPECT_EQ(ran.status, 124) << ran.err;

@@ -21,12 +21,12 @@ constexpr const char *kEraseLine = "\r\x1b[K";
 bool can_erase()
 {
     const char *const terminal = std::getenv("TERM");
-    return ::isatty(STDERR_FILENO) == 1 && terminal && std::string_view(terminal) != "dumb";
+    return terminal && std::string_view(terminal) != "dumb";
 }
 
 } // namespace
 
-Progress::Progress() : watched_(can_erase()) {}
+Progress::Progress() : watched_(::isatty(STDERR_FILENO) == 1), erases_(watched_ && can_erase()) {}
 
 void Progress::tell(const std::string &target, const freezer::WhyReport &report, bool hopeless)
 {
@@ -38,6 +38,8 @@ void Progress::tell(const std::string &target, const freezer::WhyReport &report,
         complain(printable(target) + ": waiting: " + describe(report, columns));
         return;
     }
+    if (!erases_)
+        return;
     std::string line = progress_line(target, report);
     if (columns != 0 && line.size() >= columns)
         line.resize(columns - 1);

@@ -23,7 +23,8 @@ class Progress
     void clear();
 
   private:
-    bool watched_; // stderr is a terminal that can do it
+    bool watched_; // stderr is a terminal
+    bool erases_;  // and one that can take a line away
     bool shown_ = false;
     std::set<std::string> explained_;
 };
