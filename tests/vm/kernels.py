@@ -36,7 +36,6 @@ class Line:
     cpus: int
     cmdline: str
     run: dict = dataclasses.field(default_factory=dict)  # suites and a filter for each; empty: all of all
-    is_thin: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +82,8 @@ def _parse_line(text):
             cpus = int(word[5:])
         elif word == "thin":
             is_thin = True
-        elif re.fullmatch(r"suites=[a-z,]+", word):
-            run = dict.fromkeys(word[7:].split(","), "*")
-            if set(run) - set(SUITES):
-                raise ValueError(f"suites are {' '.join(SUITES)}: {word}")
+        elif re.fullmatch(r"suites=[a-z,/]+", word):
+            run = dict(_suite(text) for text in word[7:].split(","))
         else:
             cmdline.append(word)
     re.compile(row["package"])
@@ -105,9 +102,23 @@ def _parse_line(text):
     return thin(line) if is_thin else line
 
 
+def _suite(text):
+    name, slash, thin_too = text.partition("/")
+    if name not in SUITES or (slash and (thin_too != "thin" or name not in THIN)):
+        raise ValueError(f"suites are {' '.join(SUITES)}, and {'/thin '.join(THIN)}/thin: {text}")
+    return name, THIN[name] if slash else "*"
+
+
 def thin(line):
     """The line with the thin selection of tests."""
-    return dataclasses.replace(line, run=THIN, is_thin=True)
+    return dataclasses.replace(line, run=THIN)
+
+
+def thin_parts(line):
+    """"thin", or the suites of which the line runs the thin selection."""
+    if line.run == THIN:
+        return ["thin"]
+    return [f"{suite}/thin" for suite, tests in line.run.items() if tests == THIN.get(suite)]
 
 
 def select(lines, tier, pattern):

@@ -116,10 +116,13 @@ class Table(unittest.TestCase):
         self.assertEqual((parsed.memory, parsed.cpus, parsed.cmdline), (256, 4, "preempt=full"))
         self.assertEqual(line(LINE + "\tsuites=kernel").run, {"kernel": "*"})
         thin = line(LINE + "\tthin")
-        self.assertEqual((thin.run, thin.is_thin), (kernels.THIN, True))
+        self.assertEqual((thin.run, kernels.thin_parts(thin)), (kernels.THIN, ["thin"]))
+        partly = line(LINE + "\tsuites=kernel,cli/thin")
+        self.assertEqual(partly.run, {"kernel": "*", "cli": kernels.THIN["cli"]})
+        self.assertEqual(kernels.thin_parts(partly), ["cli/thin"])
 
     def test_mistakes(self):
-        for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64", LINE + "\tsuites=x"):
+        for text in (LINE.replace("bpf=full", "bpf=maybe"), LINE.replace(" v1=yes", ""), "m\tamd64", LINE + "\tsuites=x", LINE + "\tsuites=unit/thin"):
             with self.assertRaisesRegex(ValueError, ":1: "):
                 line(text)
 

@@ -29,7 +29,7 @@ def row(result, line, date):
     options = [line.cmdline] if line.cmdline else []
     options += [f"{line.memory} MB"] if line.memory != kernels.MEMORY else []
     options += [f"{line.cpus} CPU"] if line.cpus != kernels.CPUS else []
-    options += ["thin"] if line.is_thin else []
+    options += kernels.thin_parts(line)
     capabilities = (result.capabilities.get(key, "?") for key in kernels.CAPABILITIES)
     cells = [
         result.line,
