@@ -18,6 +18,7 @@
 #include "tests/support/command.h"
 #include "tests/support/private_bpffs.h"
 #include "tests/support/scratch.h"
+#include "tests/support/user.h"
 
 namespace
 {
@@ -165,7 +166,7 @@ TEST_F(AttachCommand, a_late_tracker_still_names_who_interferes)
 TEST_F(AttachCommand, says_what_it_lacks)
 {
     Command unprivileged({"attach"}, [] {
-        if (::setuid(65534) != 0)
+        if (!test::become(test::kNobody))
             ::_exit(99);
     });
     const Ran ran = unprivileged.finish();

@@ -11,6 +11,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/scratch.h"
+#include "tests/support/user.h"
 #include "user/mounts.h"
 
 namespace
@@ -115,7 +116,7 @@ TEST_F(BadInput, the_callers_own_cgroup)
 TEST_F(BadInput, no_permission)
 {
     Command command({"freeze", good_.path()}, [] {
-        if (::setgid(65534) != 0 || ::setuid(65534) != 0)
+        if (!test::become(test::kNobody))
             ::_exit(126);
     });
     const Ran ran = command.finish();

@@ -21,6 +21,7 @@
 #include "tests/support/command.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/scratch.h"
+#include "tests/support/user.h"
 
 namespace
 {
@@ -33,7 +34,11 @@ using test::Ran;
 class Container
 {
   public:
-    explicit Container(const test::Scratch &scratch)
+    enum class Whose {
+        kRoots,
+        kUsers, // kNobody's, below a cgroup that was delegated to it
+    };
+    explicit Container(const test::Scratch &scratch, Whose whose) : scratch_(scratch), whose_(whose)
     {
         std::string name = "/tmp/freezerctl-test-XXXXXX";
         if (!::mkdtemp(name.data()))
@@ -45,21 +50,37 @@ class Container
             std::filesystem::create_directories(rootfs / below);
         for (const char *link : {"bin", "lib", "lib64"})
             std::filesystem::create_symlink(std::string("usr/") + link, rootfs / link);
-        const json config{
-            {"ociVersion", "1.0.0"},
-            {"process",
-             {{"user", {{"uid", 0}, {"gid", 0}}},
-              {"args", {"/usr/bin/sleep", "100000"}},
-              {"cwd", "/"}}},
-            {"root", {{"path", "rootfs"}, {"readonly", true}}},
-            {"mounts", json::array({{{"destination", "/usr"},
-                                     {"type", "bind"},
-                                     {"source", "/usr"},
-                                     {"options", {"rbind", "ro"}}}})},
-            {"linux",
-             {{"cgroupsPath", scratch.path("box")},
-              {"namespaces", json::array({{{"type", "pid"}}, {{"type", "mount"}}})}}}};
+        std::filesystem::create_directories(state().parent_path());
+        json config{{"ociVersion", "1.0.0"},
+                    {"process",
+                     {{"user", {{"uid", 0}, {"gid", 0}}},
+                      {"args", {"/usr/bin/sleep", "100000"}},
+                      {"cwd", "/"}}},
+                    {"root", {{"path", "rootfs"}, {"readonly", true}}},
+                    {"mounts", json::array({{{"destination", "/usr"},
+                                             {"type", "bind"},
+                                             {"source", "/usr"},
+                                             {"options", {"rbind", "ro"}}}})},
+                    {"linux",
+                     {{"cgroupsPath", scratch.path("box")},
+                      {"namespaces", json::array({{{"type", "pid"}}, {{"type", "mount"}}})}}}};
+        if (whose == Whose::kUsers) {
+            const json mapping =
+                json::array({{{"containerID", 0}, {"hostID", test::kNobody}, {"size", 1}}});
+            config["linux"]["uidMappings"] = config["linux"]["gidMappings"] = mapping;
+            config["linux"]["namespaces"].push_back({{"type", "user"}});
+            scratch.mkdir("session");
+            for (const char *const below : {"", "session"})
+                test::delegate(scratch, below);
+        }
         std::ofstream(dir_ / "config.json") << config;
+        if (whose == Whose::kUsers) {
+            test::give(dir_);
+            for (const auto &entry : std::filesystem::recursive_directory_iterator(dir_)) {
+                if (!entry.is_symlink())
+                    test::give(entry.path());
+            }
+        }
     }
     Container(const Container &) = delete;
     Container &operator=(const Container &) = delete;
@@ -76,10 +97,18 @@ class Container
     // wants it, whatever this machine has there.
     [[nodiscard]] std::string crun(const std::string &arguments) const
     {
+        std::string before;
+        if (whose_ == Whose::kUsers)
+            before = "echo 0 >/sys/fs/cgroup" + scratch_.path("session") + "/cgroup.procs && " +
+                     "exec setpriv --clear-groups --reuid=" + std::to_string(test::kNobody) +
+                     " --regid=" + std::to_string(test::kNobody) + " env HOME=" + dir_.string() +
+                     " XDG_RUNTIME_DIR=" + dir_.string() + " ";
+        else
+            before = "exec ";
         return "unshare --mount /bin/sh -c 'mount --make-rprivate / && "
-               "mount -t cgroup2 none /sys/fs/cgroup && "
-               "exec crun --cgroup-manager=cgroupfs --root=" +
-               (dir_ / "state").string() + " " + arguments + "'";
+               "mount -t cgroup2 none /sys/fs/cgroup && " +
+               before + "crun --cgroup-manager=cgroupfs --root=" + state().string() + " " +
+               arguments + "'";
     }
     [[nodiscard]] bool start() const
     {
@@ -91,26 +120,37 @@ class Container
     [[nodiscard]] Ran run(const std::vector<std::string> &arguments) const
     {
         test::Command command(arguments, [this] {
-            const std::string state = dir_ / "state";
-            if (!test::enter_private_mounts() ||
-                ::mount("none", "/run", "tmpfs", 0, nullptr) != 0 ||
-                ::mkdir("/run/crun", 0755) != 0 ||
-                ::mount(state.c_str(), "/run/crun", nullptr, MS_BIND, nullptr) != 0)
+            if (!(whose_ == Whose::kUsers ? enter_users_place() : enter_roots_place()))
                 ::_exit(120);
         });
         return command.finish();
     }
 
   private:
+    [[nodiscard]] bool enter_roots_place() const
+    {
+        return test::enter_private_mounts() && ::mount("none", "/run", "tmpfs", 0, nullptr) == 0 &&
+               ::mkdir("/run/crun", 0755) == 0 &&
+               ::mount(state().c_str(), "/run/crun", nullptr, MS_BIND, nullptr) == 0;
+    }
+    [[nodiscard]] bool enter_users_place() const
+    {
+        return scratch_.write("cgroup.procs", "0", "session") &&
+               ::setenv("XDG_RUNTIME_DIR", dir_.c_str(), 1) == 0 && test::become(test::kNobody);
+    }
+    // Where crun keeps it of itself, below /run or $XDG_RUNTIME_DIR.
+    [[nodiscard]] std::filesystem::path state() const { return dir_ / "crun"; }
     [[nodiscard]] std::string error_file() const { return (dir_ / "error").string(); }
     [[nodiscard]] std::string quiet() const { return " </dev/null >/dev/null 2>" + error_file(); }
 
+    const test::Scratch &scratch_;
+    Whose whose_;
     std::filesystem::path dir_;
     std::string id_;
 };
 
 // A container of crun that runs.
-class InContainer : public ::testing::Test
+class InContainer : public ::testing::TestWithParam<Container::Whose>
 {
   protected:
     void SetUp() override
@@ -120,7 +160,7 @@ class InContainer : public ::testing::Test
         if (std::system("command -v crun >/dev/null") != 0)
             GTEST_SKIP() << "crun is not installed";
         scratch_.emplace();
-        container_.emplace(*scratch_);
+        container_.emplace(*scratch_, GetParam());
         if (!container_->start())
             GTEST_SKIP() << "crun cannot run a container here: " << container_->error();
     }
@@ -132,7 +172,7 @@ class InContainer : public ::testing::Test
     std::optional<Container> container_; // ends before the scratch cgroup goes
 };
 
-TEST_F(InContainer, crun_is_the_actor_of_its_pause)
+TEST_P(InContainer, crun_is_the_actor_of_its_pause)
 {
     const Ran traced = test::run({"trace", "--json", scratch().path(), "--", "/bin/sh", "-c",
                                   container().crun("pause " + container().id()) + " && " +
@@ -144,7 +184,8 @@ TEST_F(InContainer, crun_is_the_actor_of_its_pause)
     for (const json &line : test::lines_of(traced.out)) {
         const std::string event = line["event"];
         if (event == "freeze" || event == "thaw") {
-            EXPECT_EQ(line["actor"]["comm"], "crun");
+            // Below a user namespace it runs as a copy of itself, which has another name.
+            EXPECT_NE(line["actor"]["comm"].get<std::string>().find("crun"), std::string::npos);
             EXPECT_EQ(line["cgroup"], scratch().path("box"));
         } else if (event == "reached" || event == "left") {
             EXPECT_EQ(line["task"]["tid"], inside.front());
@@ -157,7 +198,7 @@ TEST_F(InContainer, crun_is_the_actor_of_its_pause)
     EXPECT_EQ(order, (std::vector<std::string>{"freeze", "reached", "thaw", "left"})) << traced.out;
 }
 
-TEST_F(InContainer, is_meant_by_a_beginning_of_its_name)
+TEST_P(InContainer, is_meant_by_a_beginning_of_its_name)
 {
     const std::string beginning = container().id().substr(0, container().id().size() - 2);
     const Ran frozen = container().run({"freeze", "--json", beginning});
@@ -173,5 +214,20 @@ TEST_F(InContainer, is_meant_by_a_beginning_of_its_name)
     EXPECT_EQ(container().run({"thaw", "--type", "container", container().id()}).status, 0);
     EXPECT_EQ(scratch().event("frozen", "box"), 0);
 }
+
+TEST_P(InContainer, is_held_around_a_command)
+{
+    const Ran ran = container().run(
+        {"freeze", container().id(), "--", "/bin/cat", scratch().dir("box") + "/cgroup.events"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_NE(ran.out.find("frozen 1"), std::string::npos) << ran.out;
+    EXPECT_EQ(scratch().event("frozen", "box"), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, InContainer,
+                         ::testing::Values(Container::Whose::kRoots, Container::Whose::kUsers),
+                         [](const auto &info) {
+                             return info.param == Container::Whose::kRoots ? "root" : "a_user";
+                         });
 
 } // namespace

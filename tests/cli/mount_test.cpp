@@ -33,6 +33,7 @@
 #include "tests/support/mounted.h"
 #include "tests/support/scratch.h"
 #include "tests/support/scratch_v1.h"
+#include "tests/support/user.h"
 
 namespace
 {
@@ -40,14 +41,13 @@ namespace
 using test::as_user;
 using test::Counters;
 using test::eventually;
+using test::kNobody;
 using test::Mounted;
 using test::read_file;
 using test::run;
 using test::Scratch;
 using test::shell;
 using test::write_error;
-
-constexpr uid_t kNobody = 65534;
 
 // A mount of a scratch cgroup, which has the cgroup "0".
 class MountCommand : public ::testing::Test
@@ -668,9 +668,8 @@ TEST_F(MountCommand, the_callers_rights_decide)
 {
     MOUNT_OR_SKIP({"--allow-other"});
     scratch().mkdir("theirs");
-    ASSERT_EQ(::chown(scratch().dir("theirs").c_str(), kNobody, kNobody), 0);
-    for (const char *const file : {"cgroup.procs", "cgroup.freeze", "cgroup.threads"})
-        ASSERT_EQ(::chown(scratch().dir("theirs/").append(file).c_str(), kNobody, kNobody), 0);
+    test::delegate(scratch(), "theirs");
+    test::give(scratch().dir("theirs") + "/cgroup.freeze");
     scratch().spawn_sleeper("theirs");
     const pid_t roots = scratch().spawn_sleeper("0");
 

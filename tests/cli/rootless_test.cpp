@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // As an ordinary user below a delegated cgroup, and in a cgroup namespace of one's own.
-#include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -20,6 +19,7 @@
 
 #include "tests/support/command.h"
 #include "tests/support/scratch.h"
+#include "tests/support/user.h"
 
 namespace
 {
@@ -30,8 +30,6 @@ using test::eventually;
 using test::Ran;
 using test::Scratch;
 
-constexpr uid_t kNobody = 65534;
-
 // A cgroup that systemd would have delegated: the user's, with the files that a delegation gives.
 class Rootless : public ::testing::Test
 {
@@ -39,20 +37,16 @@ class Rootless : public ::testing::Test
     Rootless()
     {
         scratch_.mkdir("user/session");
-        for (const char *const below : {"user", "user/session"}) {
-            give(scratch_.dir(below));
-            for (const char *const file :
-                 {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"})
-                give(scratch_.dir(below) + "/" + file);
-        }
+        for (const char *const below : {"user", "user/session"})
+            test::delegate(scratch_, below);
     }
     // A child that the user made, with a process of the user's in it.
     pid_t fill(const std::string &name)
     {
         scratch_.mkdir("user/" + name);
         for (const auto &entry : std::filesystem::directory_iterator(scratch_.dir("user/" + name)))
-            give(entry.path());
-        give(scratch_.dir("user/" + name));
+            test::give(entry.path());
+        test::give(scratch_.dir("user/" + name));
         return scratch_.spawn(
             [] {
                 become_user();
@@ -80,11 +74,6 @@ class Rootless : public ::testing::Test
     Scratch scratch_;
 
   private:
-    static void give(const std::string &path)
-    {
-        if (::chown(path.c_str(), kNobody, kNobody) != 0)
-            throw std::system_error(errno, std::generic_category(), path);
-    }
     // As a service has them by AmbientCapabilities=.
     static void become_user_with_bpf()
     {
@@ -107,7 +96,7 @@ class Rootless : public ::testing::Test
     }
     static void become_user()
     {
-        if (::setgroups(0, nullptr) != 0 || ::setgid(kNobody) != 0 || ::setuid(kNobody) != 0)
+        if (!test::become(test::kNobody))
             ::_exit(121);
     }
 };

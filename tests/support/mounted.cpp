@@ -2,7 +2,6 @@
 #include "tests/support/mounted.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 #include <cstring>
 
 #include "tests/support/scratch.h"
+#include "tests/support/user.h"
 
 namespace test
 {
@@ -107,10 +107,7 @@ int as_user(uid_t uid, const std::function<int()> &body)
 {
     const pid_t pid = ::fork();
     if (pid == 0) {
-        if (::setgroups(0, nullptr) != 0 || ::setresgid(uid, uid, uid) != 0 ||
-            ::setresuid(uid, uid, uid) != 0)
-            ::_exit(255);
-        ::_exit(body());
+        ::_exit(become(uid) ? body() : 255);
     }
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
