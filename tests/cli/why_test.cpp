@@ -147,8 +147,8 @@ TEST(CommandWhy, a_terminal_is_told_after_a_second)
     const std::string pid = std::to_string(straggler.spawn(scratch));
     for (const char *const terminal : {"xterm", "dumb"}) {
         ::setenv("TERM", terminal, 1);
-        const std::string told = unwrapped(
-            run_on_terminal({"freeze", "--timeout", "infinity", scratch.path()}, 200, ": waiting: "));
+        const std::string told = unwrapped(run_on_terminal(
+            {"freeze", "--timeout", "infinity", scratch.path()}, 200, ": waiting: "));
         const size_t notice = told.find(scratch.path() + ": waiting: ");
         ASSERT_NE(notice, std::string::npos) << told;
         EXPECT_NE(told.find("1 of 1 task has not reached the freezer: " + pid, notice),
