@@ -223,8 +223,7 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
             return;
         told.insert(i);
         disturbed_ = true;
-        const bool removed =
-            !reading && reading.error().kind == freezer::ErrorKind::kNoSuchCgroup;
+        const bool removed = !reading && reading.error().kind == freezer::ErrorKind::kNoSuchCgroup;
         complain(printable(targets[i].name) +
                  (removed ? ": removed by somebody else while the command runs\n"
                           : ": thawed by somebody else while the command runs: what it reads from "
