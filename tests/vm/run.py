@@ -101,11 +101,16 @@ class Runner:
             initramfs = {arch: builder.submit(self.prepare, arch) for arch in archs}
             # A machine that shares the processors with a build takes several times as long.
             concurrent.futures.wait(initramfs.values())
-            ordered = [line for arch in archs for line in lines if line.arch == arch]
-            futures = [pool.submit(self.one, line, initramfs[line.arch]) for line in ordered]
+            # Those that take longest come first, so that none is left to run alone at the end.
+            def whole_suites(line):
+                return sum(tests == "*" for tests in self.suites(line).values())
+
+            ordered = sorted(lines, key=whole_suites, reverse=True)
+            futures = {line.name: pool.submit(self.one, line, initramfs[line.arch]) for line in ordered}
             # Written after each machine: an interrupted run of an hour has not been for nothing.
-            for _ in concurrent.futures.as_completed(futures):
-                done = [future.result() for future in futures if future.done()]
+            for _ in concurrent.futures.as_completed(futures.values()):
+                in_order = (futures[line.name] for line in lines)
+                done = [future.result() for future in in_order if future.done()]
                 self.write(done)
         return done
 
