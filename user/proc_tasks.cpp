@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "user/account.h"
+#include "user/classify.h"
 #include "user/files.h"
 #include "user/resolve.h"
 
@@ -21,14 +22,16 @@ namespace
 // which wchan shows the outer function where the inner one was inlined.
 bool is_frozen_place(std::string_view wchan)
 {
-    static constexpr std::array<std::string_view, 5> kPlaces{
-        "do_freezer_trap", "get_signal", "do_signal_stop", "ptrace_stop", "wait_for_vfork_done"};
+    // kernel_clone: of a vfork where what waits for the child is inlined (ppc64le).
+    static constexpr std::array<std::string_view, 6> kPlaces{"do_freezer_trap",     "get_signal",
+                                                             "do_signal_stop",      "ptrace_stop",
+                                                             "wait_for_vfork_done", "kernel_clone"};
     return std::find(kPlaces.begin(), kPlaces.end(), wchan) != kPlaces.end();
 }
 
 // Where a sleeping task sleeps when wchan does not tell: the x86 kernels up to 5.15 that unwind by
-// ORC say "0" for every task (fixed by bc9bbb81730e, 5.16). Not for running tasks, of which the
-// kernel shows what happens to lie on their stacks. Goes when 5.10 does.
+// ORC say "0" for every task (fixed by bc9bbb81730e, 5.16), and a 7.2 on ppc64le does. Not for
+// running tasks, of which the kernel shows what happens to lie on their stacks.
 std::string sleeping_place(const TaskEntry &task)
 {
     if (!task.wchan.empty() || task.state_letter == 'R' || task.state_letter == 'Z')
@@ -55,12 +58,26 @@ std::string proc_file(std::uint32_t tid, const char *name)
 
 std::string_view innermost_function(std::string_view stack)
 {
-    // "[<0>] do_freezer_trap+0x42/0x60", and more lines
-    const std::string_view line = stack.substr(0, stack.find('\n'));
-    const size_t name = line.find("] ");
-    if (name == std::string_view::npos)
+    std::string_view first;
+    for (const std::string_view line : split_lines(stack)) {
+        const std::string_view function = function_of_frame(line);
+        if (function == kSwitch)
+            first = {};
+        else if (first.empty() && !is_plumbing(function))
+            first = function;
+    }
+    return first;
+}
+
+std::string_view function_of_frame(std::string_view line)
+{
+    // "[<0>] name.isra.0+0x1/0x2 [module]"
+    const size_t end = line.find("] ");
+    if (end == std::string_view::npos)
         return {};
-    return line.substr(name + 2, line.find('+') - (name + 2));
+    const std::string_view name =
+        line.substr(end + 2, line.find_first_of("+ ", end + 2) - (end + 2));
+    return name.starts_with("0x") ? std::string_view() : name.substr(0, name.find('.'));
 }
 
 std::optional<ProcStat> parse_proc_stat(std::string_view line)

@@ -32,7 +32,13 @@ struct ProcStat {
 // A line of the form of /proc/PID/stat (proc(5)). The name may hold any bytes, ") R 1" among them.
 std::optional<ProcStat> parse_proc_stat(std::string_view line);
 
-// The name in the first line of /proc/TID/stack, or "": what wchan would show.
+// The function of one line of /proc/TID/stack, without what the compiler appended. "": an address
+// that is no function's, as ppc64le has one on top, which is a stack's.
+std::string_view function_of_frame(std::string_view line);
+// A task that sleeps does so in this one. What ppc64le shows above it was left there by earlier calls.
+constexpr std::string_view kSwitch = "__switch_to";
+// The first function in /proc/TID/stack that is no part of the scheduler, or "": what wchan would
+// show.
 std::string_view innermost_function(std::string_view stack);
 
 // Where a thread belongs.

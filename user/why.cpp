@@ -299,14 +299,12 @@ struct Explainer::Impl {
                 names.push_back(std::string_view(wchan).substr(0, wchan.find('.')));
             return store.keep(names);
         }
-        for (std::string_view line : split_lines(*text)) {
-            // "[<0>] name.isra.0+0x1/0x2 [module]"
-            const size_t blank = line.find(' ');
-            if (blank == std::string_view::npos)
-                continue;
-            line.remove_prefix(blank + 1);
-            line = line.substr(0, line.find_first_of("+ "));
-            names.push_back(line.substr(0, line.find('.')));
+        for (const std::string_view line : split_lines(*text)) {
+            const std::string_view name = function_of_frame(line);
+            if (name == kSwitch)
+                names.clear();
+            if (!name.empty())
+                names.push_back(name);
         }
         return store.keep(names);
     }

@@ -142,9 +142,16 @@ TEST(ProcStat, innermost_function)
     using freezer::innermost_function;
     EXPECT_EQ(innermost_function("[<0>] do_freezer_trap+0x42/0x60\n[<0>] get_signal+0x1/0x2\n"),
               "do_freezer_trap");
-    EXPECT_EQ(innermost_function("[<0>] __switch_to"), "__switch_to");
+    // ppc64le
+    EXPECT_EQ(innermost_function("[<0>] 0xc000000003edf970\n[<0>] __switch_to+0x1/0x2\n"
+                                 "[<0>] get_signal.isra.0+0x1/0x2 [m]\n"),
+              "get_signal");
+    EXPECT_EQ(innermost_function("[<0>] ttwu_do_wakeup+0x1/0x2\n[<0>] __switch_to+0x1/0x2\n"
+                                 "[<0>] kernel_clone+0x1/0x2\n[<0>] sys_vfork+0x1/0x2\n"),
+              "kernel_clone");
+    EXPECT_EQ(innermost_function("[<0>] __switch_to"), "");
     EXPECT_EQ(innermost_function(""), "");
-    EXPECT_EQ(innermost_function("\n[<0>] get_signal+0x1/0x2\n"), "");
+    EXPECT_EQ(innermost_function("\n[<0>] get_signal+0x1/0x2\n"), "get_signal");
     EXPECT_EQ(innermost_function("+] "), "");
 }
 
