@@ -267,6 +267,9 @@ TEST_F(Freeze, a_traced_task)
     ASSERT_EQ(::ptrace(PTRACE_DETACH, traced, nullptr, nullptr), 0);
     EXPECT_EQ(wait(scratch.path(), Goal::kFrozen).outcome, Outcome::kReached);
     EXPECT_TRUE(test::eventually([&] {
+        const std::string stat = test::read_file("/proc/" + std::to_string(traced) + "/stat");
+        if (stat.find(") S ") == std::string::npos)
+            return false; // on its way from the one stop to the other
         const auto again = freeze(scratch.path(), listing());
         const auto *const now = test::entry_of(again, traced);
         return now && now->frozen && now->note == TaskEntry::Note::kBefore;
