@@ -58,26 +58,29 @@ std::string proc_file(std::uint32_t tid, const char *name)
 
 std::string_view innermost_function(std::string_view stack)
 {
-    std::string_view first;
-    for (const std::string_view line : split_lines(stack)) {
-        const std::string_view function = function_of_frame(line);
-        if (function == kSwitch)
-            first = {};
-        else if (first.empty() && !is_plumbing(function))
-            first = function;
-    }
-    return first;
+    const auto functions = functions_of_stack(stack);
+    const auto first = std::find_if_not(functions.begin(), functions.end(), is_plumbing);
+    return first == functions.end() ? std::string_view() : *first;
 }
 
-std::string_view function_of_frame(std::string_view line)
+std::vector<std::string_view> functions_of_stack(std::string_view stack)
 {
-    // "[<0>] name.isra.0+0x1/0x2 [module]"
-    const size_t end = line.find("] ");
-    if (end == std::string_view::npos)
-        return {};
-    const std::string_view name =
-        line.substr(end + 2, line.find_first_of("+ ", end + 2) - (end + 2));
-    return name.starts_with("0x") ? std::string_view() : name.substr(0, name.find('.'));
+    std::vector<std::string_view> functions;
+    for (std::string_view line : split_lines(stack)) {
+        // "[<0>] name.isra.0+0x1/0x2 [module]"
+        const size_t end = line.find("] ");
+        if (end == std::string_view::npos)
+            continue;
+        line.remove_prefix(end + 2);
+        const std::string_view name = line.substr(0, line.find_first_of("+ "));
+        // A task that sleeps does so in this one. What ppc64le shows above it was left there by
+        // earlier calls, addresses of no function among it.
+        if (name == "__switch_to")
+            functions.clear();
+        if (!name.empty() && !name.starts_with("0x"))
+            functions.push_back(name.substr(0, name.find('.')));
+    }
+    return functions;
 }
 
 std::optional<ProcStat> parse_proc_stat(std::string_view line)

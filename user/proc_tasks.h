@@ -32,11 +32,9 @@ struct ProcStat {
 // A line of the form of /proc/PID/stat (proc(5)). The name may hold any bytes, ") R 1" among them.
 std::optional<ProcStat> parse_proc_stat(std::string_view line);
 
-// The function of one line of /proc/TID/stack, without what the compiler appended. "": an address
-// that is no function's, as ppc64le has one on top, which is a stack's.
-std::string_view function_of_frame(std::string_view line);
-// A task that sleeps does so in this one. What ppc64le shows above it was left there by earlier calls.
-constexpr std::string_view kSwitch = "__switch_to";
+// The functions in /proc/TID/stack, innermost first, without what the compiler appended to their
+// names.
+std::vector<std::string_view> functions_of_stack(std::string_view stack);
 // The first function in /proc/TID/stack that is no part of the scheduler, or "": what wchan would
 // show.
 std::string_view innermost_function(std::string_view stack);

@@ -299,14 +299,7 @@ struct Explainer::Impl {
                 names.push_back(std::string_view(wchan).substr(0, wchan.find('.')));
             return store.keep(names);
         }
-        for (const std::string_view line : split_lines(*text)) {
-            const std::string_view name = function_of_frame(line);
-            if (name == kSwitch)
-                names.clear();
-            if (!name.empty())
-                names.push_back(name);
-        }
-        return store.keep(names);
+        return store.keep(functions_of_stack(*text));
     }
 
     std::optional<TaskRecord> record_from_proc(std::uint32_t tid, std::uint64_t cgroup_id)
