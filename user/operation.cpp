@@ -216,7 +216,7 @@ Status Operation::arm_notifications(WaitSet &set, Job &job)
     auto fd = job.cgroup->notify_fd();
     if (!fd)
         return std::move(fd).error();
-    return *fd >= 0 ? set.add(*fd, EPOLLPRI, job.slot) : Status();
+    return *fd >= 0 ? set.add_notifications(*fd, job.slot) : Status();
 }
 
 void Operation::watch_files(WaitSet &set)
@@ -354,13 +354,6 @@ void Operation::handle(const WaitSet::Wake &wake)
         const bool file = wake.source == WaitSet::Source::kDescriptor;
         Job &job = jobs_[wake.token];
         job.foreign_write |= !file;
-        if (file && job.settled) {
-            // Nobody will read the file again, so it would wake us for ever. Taken out here and not
-            // when it settles, for most files do not change again.
-            if (const auto fd = job.cgroup->notify_fd(); fd && *fd >= 0)
-                set_->remove(*fd);
-            return;
-        }
         touch(job, file ? VerdictSource::kEventsFile : VerdictSource::kInotify);
     }
 }

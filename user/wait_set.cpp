@@ -42,9 +42,9 @@ Status WaitSet::add(int fd, std::uint32_t events, std::uint64_t token)
     return {};
 }
 
-void WaitSet::remove(int fd)
+Status WaitSet::add_notifications(int fd, std::uint64_t token)
 {
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    return add(fd, EPOLLPRI | EPOLLET, token);
 }
 
 Status WaitSet::watch(const WatchPath &path, std::uint64_t token)

@@ -33,7 +33,9 @@ class WaitSet
 
     // `events` as for epoll_ctl(2), level-triggered. The descriptor stays the caller's.
     Status add(int fd, std::uint32_t events, std::uint64_t token);
-    void remove(int fd);
+    // A cgroup's notification file (Cgroup::notify_fd()), which wakes once for each notification,
+    // read since or not: nobody reads that of a target that is settled or gone.
+    Status add_notifications(int fd, std::uint64_t token);
     // Wakes when a file is written to (IN_MODIFY), or when an entry of a directory is removed
     // (IN_DELETE). Several tokens may watch one path.
     Status watch(const WatchPath &path, std::uint64_t token);

@@ -195,7 +195,7 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
         for (size_t i = 0; i < targets.size(); ++i) {
             const auto fd = targets[i].cgroup->notify_fd();
             if (fd && *fd >= 0) {
-                if (auto added = set->add(*fd, EPOLLPRI, i); !added)
+                if (auto added = set->add_notifications(*fd, i); !added)
                     return added;
                 continue;
             }
@@ -213,9 +213,6 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
     std::set<std::uint64_t> told;
     const auto look = [&](std::uint64_t i) {
         const auto reading = targets[i].cgroup->read();
-        if (!reading) // the file of a removed cgroup may wake for ever
-            if (const auto fd = targets[i].cgroup->notify_fd(); fd && *fd >= 0)
-                set->remove(*fd);
         if ((reading && reading->asked) || told.contains(i))
             return;
         // The guardian's clock may be a moment ahead.

@@ -217,7 +217,7 @@ StateWatcher::Watched *StateWatcher::watch(std::unique_ptr<freezer::Cgroup> cgro
     // Everything is armed before the first look. What cannot be watched is no reason to refuse: the
     // others wake, too.
     if (auto events = watched.cgroup->notify_fd(); events && *events >= 0)
-        (void)set_.add(*events, EPOLLPRI, slot);
+        (void)set_.add_notifications(*events, slot);
     for (const freezer::WatchPath &path : watched.cgroup->watch_paths())
         (void)set_.watch(path, slot);
     track(watched);
@@ -279,9 +279,6 @@ void StateWatcher::look(Watched &watched)
         if (!phase)
             return;
     }
-    if (*phase == Phase::kGone) // its file may wake for ever
-        if (const auto events = watched.cgroup->notify_fd(); events && *events >= 0)
-            set_.remove(*events);
     const bool changed = watched.phase != *phase;
     watched.phase = *phase;
     if (*phase != Phase::kFreezing)

@@ -249,7 +249,7 @@ class Box
         freezer::Cgroup &cgroup = *box_.front().cgroup;
         const auto fd = cgroup.notify_fd();
         auto set = WaitSet::open();
-        if (!set || !fd || !set->add(*fd, EPOLLPRI, 0) ||
+        if (!set || !fd || !set->add_notifications(*fd, 0) ||
             !set->add(interrupt.get(), EPOLLIN, kInterruptToken) ||
             (grace_ns && !set->set_deadline(freezer::now_ns() + *grace_ns)))
             return;
