@@ -248,6 +248,24 @@ __attribute__((noinline)) __u64 open_take(__u64 task_address, __u64 cgroup_id, _
 	return 0;
 }
 
+/* Whether it was there, and is the caller's now. The lock of the map may not be to be had, either (a
+ * rqspinlock since 6.15, which gives up after a quarter of a second; kernel/bpf/hashtab.c): then nobody
+ * has the word yet.
+ */
+enum { TRACE_REMOVE_TRIES = 3, TRACE_ENOENT = 2 };
+
+static __always_inline bool open_remove(struct trace_open_key *key)
+{
+	for (int i = 0; i < TRACE_REMOVE_TRIES; i++) {
+		long error = bpf_map_delete_elem(&fz_trace_open, key);
+
+		if (error == 0 || error == -TRACE_ENOENT)
+			return error == 0;
+	}
+	trace_drop(FZ_TR_LEFT);
+	return false;
+}
+
 /* Closes a task whose record is of the freeze under way: an older one may name a place that is another
  * task's by now. False: it was open, and the thaw has just told that it left.
  */
@@ -256,7 +274,7 @@ static __always_inline bool close(struct fz_record *record)
 	struct trace_open_key key = {.cgroup_id = record->open_cgroup, .place = record->open_place};
 
 	record->open_place = 0;
-	return !key.place || bpf_map_delete_elem(&fz_trace_open, &key) == 0;
+	return !key.place || open_remove(&key);
 }
 
 /* Whether the record is of the freeze that is under way. */
@@ -437,7 +455,7 @@ __attribute__((noinline)) int open_leave(__u64 cgroup_id, __u64 place, __u64 now
 
 	struct trace_open open = *found;
 
-	if (bpf_map_delete_elem(&fz_trace_open, &key) != 0 || !is_wanted(FZ_TR_LEFT))
+	if (!open_remove(&key) || !is_wanted(FZ_TR_LEFT))
 		return 0;
 
 	struct fz_trace_event *event = trace_begin(FZ_TR_LEFT, now, cgroup_id, NULL, NULL);
