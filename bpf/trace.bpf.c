@@ -257,7 +257,8 @@ enum { TRACE_REMOVE_TRIES = 3, TRACE_ENOENT = 2 };
 static __always_inline bool open_remove(struct trace_open_key *key)
 {
 	for (int i = 0; i < TRACE_REMOVE_TRIES; i++) {
-		long error = bpf_map_delete_elem(&fz_trace_open, key);
+		/* Before 6.4 (d7ba4cc900bf) only the lower half of it is set. */
+		int error = bpf_map_delete_elem(&fz_trace_open, key);
 
 		if (error == 0 || error == -TRACE_ENOENT)
 			return error == 0;
