@@ -37,7 +37,7 @@ constexpr std::uint64_t kPatienceNs = 30'000 * kMillisecond;
 
 Claim claim_of(const Ran &ran)
 {
-    return {ran.begin_ns, ran.end_ns};
+    return {ran.begin_ns, ran.told_ns, ran.end_ns};
 }
 
 // One program with a command line for each verb.
@@ -51,9 +51,9 @@ class ProgramTurn : public Turn
     };
     explicit ProgramTurn(Commands commands) : commands_(std::move(commands)) {}
 
-    Claim freeze() override { return claim_of(run_well(commands_.freeze)); }
-    Claim thaw() override { return claim_of(run_well(commands_.thaw)); }
-    Claim kill() override { return claim_of(run_well(commands_.kill)); }
+    Claim freeze() override { return claim_of(run_told(commands_.freeze)); }
+    Claim thaw() override { return claim_of(run_told(commands_.thaw)); }
+    Claim kill() override { return claim_of(run_told(commands_.kill)); }
     long peak_memory_kib() override
     {
         const long freeze_kib = bench::peak_memory_kib(commands_.freeze);
@@ -138,7 +138,7 @@ class LibraryTurn : public Turn
         Claim out;
         out.begin_ns = freezer::now_ns();
         const auto result = call();
-        out.end_ns = freezer::now_ns();
+        out.told_ns = out.end_ns = freezer::now_ns();
         if (!result)
             throw Failure(result.error().message);
         for (const freezer::TargetReport &report : *result) {
@@ -300,7 +300,7 @@ class RawTurn : public Turn
         Claim claim = request(kill_files, "1", "populated 0");
         for (const std::string &directory : directories_)
             need_system(::rmdir(directory.c_str()) == 0, "rmdir");
-        claim.end_ns = freezer::now_ns();
+        claim.told_ns = claim.end_ns = freezer::now_ns();
         return claim;
     }
 
@@ -322,7 +322,7 @@ class RawTurn : public Turn
                             static_cast<ssize_t>(value.size()),
                         "write to a control file");
         wait_for(goal, claim.begin_ns + kPatienceNs);
-        claim.end_ns = freezer::now_ns();
+        claim.told_ns = claim.end_ns = freezer::now_ns();
         return claim;
     }
 

@@ -19,9 +19,11 @@
 namespace bench
 {
 
-// When it began, and when it said that it was done: a process by its exit, a call by its return.
+// When it began, when it said that it was done, and when its caller could go on: a process by what
+// it prints and by its exit, a call by its return.
 struct Claim {
     std::uint64_t begin_ns = 0;
+    std::uint64_t told_ns = 0;
     std::uint64_t end_ns = 0;
 
     [[nodiscard]] std::uint64_t elapsed_ns() const { return end_ns - begin_ns; }

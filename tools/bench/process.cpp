@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -62,16 +63,23 @@ pid_t spawn(const Arguments &arguments, int output)
     return pid;
 }
 
-// Returns when the process has ended, or kills it.
-void wait_for_end(pid_t pid)
+// Returns when the process has ended, or kills it. `on_output`: what is to be done whenever there
+// is something to read at `output`; -1: nothing is expected.
+template <typename OnOutput> void wait_for_end(pid_t pid, int output, const OnOutput &on_output)
 {
     const freezer::UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    pollfd readable{end.get(), POLLIN, 0};
-    int n = 0;
-    while ((n = ::poll(&readable, 1, kPatienceMs)) < 0 && errno == EINTR) {
+    for (;;) {
+        std::array<pollfd, 2> readable{{{end.get(), POLLIN, 0}, {output, POLLIN, 0}}};
+        const int n = ::poll(readable.data(), readable.size(), kPatienceMs);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            ::kill(pid, SIGKILL);
+        if (n <= 0 || readable[0].revents != 0)
+            return;
+        if (!on_output())
+            output = -1;
     }
-    if (n != 1)
-        ::kill(pid, SIGKILL);
 }
 
 int reap(pid_t pid)
@@ -185,10 +193,44 @@ Ran run(const Arguments &arguments)
     Ran ran;
     ran.begin_ns = freezer::now_ns();
     const pid_t pid = spawn(arguments, output.fd());
-    wait_for_end(pid);
+    wait_for_end(pid, -1, [] { return false; });
     ran.status = reap(pid);
     ran.end_ns = freezer::now_ns();
     ran.output = output.text();
+    return ran;
+}
+
+Ran run_told(const Arguments &arguments)
+{
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        throw Failure("no pipe for the output of a program");
+    const freezer::UniqueFd output(ends[0]);
+    freezer::UniqueFd input(ends[1]);
+    (void)::fcntl(output.get(), F_SETFL, O_NONBLOCK);
+    Ran ran;
+    // False: there is no more.
+    const auto read_out = [&] {
+        std::array<char, 4096> text;
+        ssize_t n = 0;
+        while ((n = ::read(output.get(), text.data(), text.size())) > 0) {
+            if (ran.told_ns == 0)
+                ran.told_ns = freezer::now_ns();
+            if (ran.output.size() < kOutputKept)
+                ran.output.append(text.data(), static_cast<size_t>(n));
+        }
+        return n < 0 && errno == EAGAIN;
+    };
+    ran.begin_ns = freezer::now_ns();
+    const pid_t pid = spawn(arguments, input.get());
+    input.reset();
+    wait_for_end(pid, output.get(), read_out);
+    ran.status = reap(pid);
+    ran.end_ns = freezer::now_ns();
+    (void)read_out();
+    if (ran.told_ns == 0 || ran.told_ns > ran.end_ns)
+        ran.told_ns = ran.end_ns;
+    must_be_well(arguments, ran.status, ran.output);
     return ran;
 }
 

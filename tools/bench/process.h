@@ -54,6 +54,7 @@ void need(const freezer::Status &status);
 
 struct Ran {
     std::uint64_t begin_ns = 0; // before it was started
+    std::uint64_t told_ns = 0;  // its first output came, if it was run by run_told()
     std::uint64_t end_ns = 0;   // after it was reaped
     int status = 0;             // the exit code, or 128 and the signal that killed it
     std::string output;         // stdout and stderr, as far as it is worth while
@@ -64,6 +65,9 @@ struct Ran {
 Ran run(const Arguments &arguments);
 // The same; any exit code but 0 is a Failure with what it printed.
 Ran run_well(const Arguments &arguments);
+// The same, with an eye on its output, which goes into a pipe that ends with the program: nothing
+// that it leaves behind may write there. A program that prints nothing tells by its end.
+Ran run_told(const Arguments &arguments);
 
 // Runs it well once more, for the most memory that it had at one time: "VmHWM" of /proc/PID/status,
 // of the moment of its end. getrusage(2) does not tell: what it says is never less than what the

@@ -204,7 +204,7 @@ void take_turn(const Workload &workload, const Shape &shape, const Observer *obs
             rest(kQuietNs);
         if (observer && !early) {
             if (const auto frozen_ns = observer->frozen_ns(workload, freeze.begin_ns))
-                row.delay.add(freeze.end_ns - std::min(*frozen_ns, freeze.end_ns));
+                row.delay.add(freeze.told_ns - std::min(*frozen_ns, freeze.told_ns));
         }
         const Claim thaw = turn->thaw();
         if (!observer) {

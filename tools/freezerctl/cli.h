@@ -142,6 +142,8 @@ class Session
     void set_output(std::FILE *output) { output_ = output; }
     bool open_output(const std::string &path);
     void print(const std::string &text);
+    // What was printed is with its reader, who need not wait for what there is to put away.
+    void flush() { (void)std::fflush(output_); }
     // Says why a target (or the whole command) cannot be served.
     void refuse(const std::string &target, const freezer::Error &error);
     void count(ExitCode code) { code_ = worse(code_, code); }

@@ -253,16 +253,17 @@ int operate(Verb verb, const OperationArguments &args)
     if (tracking.error && config.late_tracking && config.use_bpf &&
         freezer::all_announce(session.targets()))
         say_untracked(*tracking.error);
-    const auto show = [&](const TargetReport &report) {
+    const auto show = [&, width = terminal_width(STDERR_FILENO)](const TargetReport &report) {
         if (args.common.json)
             session.print(to_json(report, session.freezer().tracking()) + "\n");
         else
             session.print(describe_success(report));
-        complain(describe_trouble(report, terminal_width(STDERR_FILENO)));
+        complain(describe_trouble(report, width));
         session.count(exit_code_of(report));
     };
     for (const TargetReport &report : *reports)
         show(report);
+    session.flush();
     if (runs)
         return session.code() == kReached ? hold->run_command(session, *reports, interrupt, show)
                                           : not_run(end_code(session, interrupt));
