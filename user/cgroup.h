@@ -20,6 +20,7 @@ struct Reading {
     bool frozen = false;        // the verdict: it and everything below it is so
     bool self_freezing = false; // its own request, not an ancestor's
     bool asked = false;         // it or an ancestor asks for a freeze, as far as its files tell
+    size_t cgroups = 0;         // v2, flagged: that were looked at, itself and those below it
     // Cgroups, in it or below it, of whose own tasks the files do not tell whether they are frozen
     // (v2: those that hold tasks and children; see CgroupV2::read()).
     std::vector<std::uint64_t> undecided;

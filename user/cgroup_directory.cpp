@@ -48,7 +48,12 @@ Result<bool> CgroupDirectory::read_flag(const char *file) const
     auto text = read_record_at(directory_.get(), file);
     if (!text)
         return std::move(text).error();
-    return parse_number(*text).value_or(0) != 0;
+    return is_set(*text);
+}
+
+bool CgroupDirectory::is_set(std::string_view flag)
+{
+    return parse_number(flag).value_or(0) != 0;
 }
 
 Result<bool> CgroupDirectory::has_own_tasks() const
@@ -110,7 +115,7 @@ Result<std::optional<std::string>> CgroupDirectory::freezing_ancestor()
                 continue;
             return std::move(freeze).error();
         }
-        if (parse_number(*freeze).value_or(0) != 0)
+        if (is_set(*freeze))
             return std::optional(path);
     }
     return std::optional<std::string>();

@@ -3,6 +3,7 @@
 #define FREEZERCTL_USER_CGROUP_DIRECTORY_H
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "user/cgroup.h"
@@ -63,8 +64,9 @@ class CgroupDirectory : public Cgroup
     [[nodiscard]] virtual Result<std::unique_ptr<Cgroup>>
     open_child(UniqueFd directory, std::string path, std::optional<std::uint32_t> level) const = 0;
 
-    // A file that holds 0 or 1.
+    // A file that holds 0 or 1, and what it holds.
     [[nodiscard]] Result<bool> read_flag(const char *file) const;
+    [[nodiscard]] static bool is_set(std::string_view flag);
     // Whether a task is in this very cgroup.
     [[nodiscard]] Result<bool> has_own_tasks() const;
     // A file with one id on each line.

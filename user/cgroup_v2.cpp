@@ -73,6 +73,23 @@ Result<Reading> CgroupV2::read()
     return reading;
 }
 
+Result<bool> CgroupV2::self_freezing()
+{
+    if (!freeze_)
+        return CgroupDirectory::self_freezing();
+    auto text = read_record(freeze_.get(), kNames.own_request);
+    if (!text)
+        return std::move(text).error();
+    return is_set(*text);
+}
+
+Status CgroupV2::request_freeze(bool freeze)
+{
+    if (!freeze_)
+        return CgroupDirectory::request_freeze(freeze);
+    return write_file(freeze_.get(), kNames.request, freeze ? kNames.freeze : kNames.thaw);
+}
+
 // The kernel calls a cgroup frozen when its own tasks are (cgroup_update_frozen()), and also when
 // everything below it is (cgroup_propagate_frozen()): either is enough, up to 7.2 at least. Seen on
 // 6.18: with a straggler in one of them, a parent that holds tasks of its own reads frozen 1. So a
@@ -83,6 +100,7 @@ Status CgroupV2::look_below(Reading &reading)
     auto below = children();
     if (!below)
         return std::move(below).error();
+    reading.cgroups = 1;
     if (below->empty())
         return {};
     auto own = has_own_tasks();
@@ -98,6 +116,7 @@ Status CgroupV2::look_below(Reading &reading)
             return std::move(inner).error();
         }
         reading.frozen = reading.frozen && inner->frozen;
+        reading.cgroups += inner->cgroups;
         reading.undecided.insert(reading.undecided.end(), inner->undecided.begin(),
                                  inner->undecided.end());
     }
@@ -162,6 +181,8 @@ Result<int> CgroupV2::notify_fd()
         if (!fd)
             return std::move(fd).error();
         events_ = std::move(*fd);
+        if (auto freeze = open_at(directory(), kNames.request, O_RDWR))
+            freeze_ = std::move(*freeze);
     }
     return events_.get();
 }

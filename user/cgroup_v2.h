@@ -25,6 +25,8 @@ class CgroupV2 final : public CgroupDirectory
 
     bool verdict_takes_tasks() override;
     Result<Reading> read() override;
+    Result<bool> self_freezing() override;
+    Status request_freeze(bool freeze) override;
     Status kill() override;
     Result<std::vector<int>> headless_processes() override;
     std::optional<std::uint64_t> total_freeze_ns() override;
@@ -45,7 +47,9 @@ class CgroupV2 final : public CgroupDirectory
 
     Status look_below(Reading &reading);
 
-    UniqueFd events_; // opened by notify_fd()
+    // Opened by notify_fd(): an operation reads and writes both, and to open them costs more.
+    UniqueFd events_;
+    UniqueFd freeze_; // if the caller may read and write it
     std::vector<std::unique_ptr<Cgroup>> watched_below_;
 };
 

@@ -99,18 +99,23 @@ std::string link_target(const std::string &path)
     return n > 0 ? std::string(buffer.data(), static_cast<size_t>(n)) : std::string();
 }
 
+Status write_file(int fd, const std::string &name, std::string_view content)
+{
+    ssize_t n;
+    do {
+        n = ::pwrite(fd, content.data(), content.size(), 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return Error::from_errno(errno, "write " + name);
+    return {};
+}
+
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content)
 {
     auto fd = open_at(dir_fd, name, O_WRONLY);
     if (!fd)
         return std::move(fd).error();
-    ssize_t n;
-    do {
-        n = ::write(fd->get(), content.data(), content.size());
-    } while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return Error::from_errno(errno, "write " + name);
-    return {};
+    return write_file(fd->get(), name, content);
 }
 
 std::uint64_t file_limit()

@@ -39,7 +39,8 @@ std::string read_text(const std::string &path);
 // Where a symbolic link leads, "" when that cannot be told. Links of /proc included.
 std::string link_target(const std::string &path);
 
-// One write(2), as control files want it.
+// One write, as control files want it; of `name`, for errors.
+Status write_file(int fd, const std::string &name, std::string_view content);
 Status write_file_at(int dir_fd, const std::string &name, std::string_view content);
 
 // How many descriptors this process may have (RLIMIT_NOFILE), and lets it have as many as it may.
