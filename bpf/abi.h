@@ -69,7 +69,7 @@ enum {
 enum fz_event_kind {
 	FZ_EV_FREEZE = 1,    /* the cgroup shall freeze; task = who asked */
 	FZ_EV_THAW = 2,      /* the cgroup shall thaw; task = who asked */
-	FZ_EV_FROZEN = 3,    /* cgroup_notify_frozen: value = 0 or 1 */
+	FZ_EV_FROZEN = 3,    /* cgroup_notify_frozen 1: value = how many of its own tasks are */
 	FZ_EV_POPULATED = 4, /* cgroup_notify_populated: value = 0 or 1 */
 	FZ_EV_REMOVED = 5,   /* the cgroup was removed; task = who did it */
 	FZ_EV_ARRIVED = 6,   /* task reached the refrigerator, first time since the request */
@@ -82,7 +82,8 @@ enum fz_event_kind {
 	FZ_EV_ASLEEP = 12, /* task fell asleep in a way that only another write of FROZEN freezes */
 	FZ_EV_LEFT = 13,   /* task switched for the last time: it has left its cgroup */
 	FZ_EV_DELIVERED = 14, /* task takes a signal: value = its number; flags: FZ_EVF_HANDLED */
-	FZ_EV_KINDS = 15,
+	FZ_EV_UNFROZEN = 15, /* cgroup_notify_frozen 0 */
+	FZ_EV_KINDS = 16,
 };
 
 /* fz_event.target of what belongs to none. */
@@ -97,8 +98,8 @@ enum {
 
 /* fz_target.wake: which events wake the sleeper at once; all others wait for one that does. */
 enum {
-	FZ_WAKE_FROZEN = 1U << 0,   /* FZ_EV_FROZEN, value 1 */
-	FZ_WAKE_UNFROZEN = 1U << 1, /* FZ_EV_FROZEN, value 0 */
+	FZ_WAKE_FROZEN = 1U << 0,   /* FZ_EV_FROZEN */
+	FZ_WAKE_UNFROZEN = 1U << 1, /* FZ_EV_UNFROZEN */
 	FZ_WAKE_EMPTY = 1U << 2,    /* FZ_EV_POPULATED, value 0 */
 	FZ_WAKE_POPULATED = 1U << 3,
 	FZ_WAKE_FREEZE = 1U << 4, /* FZ_EV_FREEZE of another process */
@@ -143,7 +144,7 @@ FZ_ASSERT(sizeof(struct fz_cgroup_key) == 16, "fz_cgroup_key layout");
 /* One watched cgroup: the array fz_targets, which the library maps into its memory. */
 struct fz_target {
 	unsigned long long request_ns; /* last FZ_EV_FREEZE; the arrivals' generation. 0: none */
-	unsigned long long frozen_ns;  /* last FZ_EV_FROZEN with value 1 */
+	unsigned long long frozen_ns;  /* last FZ_EV_FROZEN */
 	unsigned long long empty_ns;   /* last FZ_EV_POPULATED with value 0 */
 	unsigned int wake;             /* FZ_WAKE_*; written by the library only */
 	unsigned int killer;           /* tgid of the last SIGKILL sender, 0: none */

@@ -16,9 +16,10 @@
  * a cgroup that nobody froze. And since the last task's switch is still to come when the cgroup is
  * complete, on_notify_frozen counts `current` itself.
  *
- * A task counts once for each request: its record keeps the time of its last first arrival, and an
- * arrival is a first one when that is older than the target's request. (Back to back, a task still
- * carries `frozen` from the freeze before and switches again; a spurious wake-up does the same.)
+ * Where single tasks are told of, each counts once for each request: its record keeps the time of its
+ * last first arrival, and an arrival is a first one when that is older than the target's request. (Back to
+ * back, a task still carries `frozen` from the freeze before and switches again; a spurious wake-up does
+ * the same.)
  *
  * What this cannot see, by design of the kernel: tasks that were stopped, traced or vfork-waiting at
  * the request are counted by the kernel without any event, and a task that migrates in while frozen
@@ -85,7 +86,8 @@ struct {
 } fz_client_events SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, FZ_DROP_EVENTS + FZ_CLIENTS_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -101,7 +103,7 @@ static __always_inline void count_drop(__u32 index)
 	__u64 *drops = bpf_map_lookup_elem(&fz_drops, &index);
 
 	if (drops)
-		__sync_fetch_and_add(drops, 1); /* see credit_life() */
+		__sync_fetch_and_add(drops, 1);
 }
 
 static __always_inline void describe_task(struct fz_task *out, struct task_struct *task)
@@ -176,7 +178,8 @@ static __always_inline void send_or_mark(struct fz_target *target, __u32 kind, _
 }
 
 /*
- * Counts an arrival in one target, if it is the task's first since the request; returns its time, or 0.
+ * Counts an arrival in one target, if it is the task's first since the request as far as is remembered;
+ * returns its time if that is to be remembered, or 0.
  * That is never before the request, which may have come between the caller's reading of the clock and
  * this: a record older than the request would let the task be counted again at its next switch.
  * `task` is an address; global for the verifier's sake, see fz_target_above().
@@ -208,10 +211,16 @@ __attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgr
 	if (wake || (target->wake & FZ_TELL_TASKS))
 		send_or_mark(target, FZ_EV_ARRIVED, slot, cgroup_id, now, (struct task_struct *)task,
 			     wake);
-	return again ? 0 : now;
+	/* Remembered only where somebody is told of single tasks: to allocate the records costs more than
+	 * all the rest. Without one a task that is woken for nothing arrives twice; the last is the last
+	 * all the same.
+	 */
+	bool remember = target->wake & (FZ_TELL_TASKS | FZ_WAKE_TASKS | FZ_WAKE_MISSING);
+
+	return again || !remember ? 0 : now;
 }
 
-/* Counts an arrival in every target that holds the place; returns the latest of its times, or 0. */
+/* Counts an arrival in every target that holds the place; returns the latest time to remember, or 0. */
 static __always_inline __u64 credit_arrivals(struct task_struct *task, const struct fz_place *place,
 					     __u32 level_count, __u64 now, __u64 arrived_before)
 {
@@ -399,13 +408,18 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 
 	struct task_struct *current = fz_current();
 
-	if (frozen) {
-		if (has_arrived(current))
-			handle_arrival(current);
-		target->frozen_ns = bpf_ktime_get_ns();
+	if (!frozen) {
+		send_event(FZ_EV_UNFROZEN, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0, current,
+			   target->wake & FZ_WAKE_UNFROZEN);
+		return 0;
 	}
-	send_event(FZ_EV_FROZEN, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), frozen, 0,
-		   current, target->wake & (frozen ? FZ_WAKE_FROZEN : FZ_WAKE_UNFROZEN));
+	if (has_arrived(current))
+		handle_arrival(current);
+	target->frozen_ns = bpf_ktime_get_ns();
+	/* css_set_lock is held, and it is frozen because this is the number of its tasks. */
+	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id,
+		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), 0, current,
+		   target->wake & FZ_WAKE_FROZEN);
 	return 0;
 }
 

@@ -76,7 +76,12 @@ void Account::apply(const fz_event &event)
             foreign_thaw_ = actor_of(event);
         break;
     case FZ_EV_FROZEN:
-        frozen_ns_ = event.value ? event.time_ns : 0;
+        frozen_ns_ = event.time_ns;
+        frozen_tasks_ = event.value;
+        break;
+    case FZ_EV_UNFROZEN:
+        frozen_ns_ = 0;
+        frozen_tasks_.reset();
         break;
     case FZ_EV_POPULATED:
         empty_ns_ = event.value ? 0 : event.time_ns;
@@ -107,6 +112,7 @@ void Account::begin_generation(std::uint64_t request_ns)
 {
     request_ns_ = request_ns;
     frozen_ns_ = 0;
+    frozen_tasks_.reset();
     // A verdict may be older than the event of the request that it answers.
     if (confirmed_ns_ < request_ns)
         confirmed_ns_ = 0;

@@ -33,6 +33,8 @@ class Account
     {
         return confirmed_ns_ != 0 ? confirmed_ns_ : frozen_ns_;
     }
+    // How many tasks of its own the kernel counted when it called the target frozen, if it told.
+    [[nodiscard]] std::optional<std::uint32_t> frozen_tasks() const { return frozen_tasks_; }
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
     // Distinct tasks that arrived since the request and have not exited.
     [[nodiscard]] size_t arrived() const { return arrivals_.size(); }
@@ -76,6 +78,7 @@ class Account
     std::uint64_t frozen_ns_ = 0;
     std::uint64_t confirmed_ns_ = 0;
     std::uint64_t empty_ns_ = 0;
+    std::optional<std::uint32_t> frozen_tasks_; // of the completion at frozen_ns_
     std::optional<Actor> foreign_freeze_;
     std::optional<Actor> foreign_thaw_;
     std::optional<Actor> foreign_kill_;

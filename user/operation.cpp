@@ -179,7 +179,7 @@ Status Operation::arm(WaitSet &set)
 {
     if (auto armed = arm_tracker(set); !armed)
         return armed;
-    spare_descriptors_ = jobs_.size() * 2 + kOtherDescriptors > file_limit();
+    spare_descriptors_ = jobs_.size() * 3 + kOtherDescriptors > file_limit();
     for (Job &job : jobs_) {
         if (auto armed = arm_notifications(set, job); !armed) {
             fail_or_gone(job, armed.error());
@@ -823,8 +823,16 @@ void Operation::fill_state(Job &job)
     if (!stands || report.verb == Verb::kWait)
         report.held_by_ancestor = freezing_ancestor(job);
     report.state = state_of(*job.verdict, report.held_by_ancestor.has_value());
-    if (report.verb != Verb::kKill)
+    if (report.verb == Verb::kKill)
+        return;
+    // To read the ids of many tasks takes longer than to freeze them; the kernel has just counted.
+    const auto counted = job.account.frozen_tasks();
+    if (stands && counted && job.verdict->frozen && job.verdict->cgroups == 1) {
+        report.cgroups = 1;
+        report.tasks = *counted;
+    } else {
         count_members(report, *job.cgroup);
+    }
 }
 
 void Operation::fill_tracking(Job &job)

@@ -81,7 +81,8 @@ void TargetMaps::unwatch(std::uint32_t slot)
     const auto it = entries_.find(slot);
     if (it == entries_.end())
         return;
-    remove(slot, it->second);
+    const Locked locked(lock_fd_);
+    take_out(it->second);
     entries_.erase(it);
 }
 
@@ -92,6 +93,12 @@ void TargetMaps::remove(std::uint32_t slot, const Entry &entry)
     std::uint32_t watcher = 0;
     if (bpf_map_lookup_elem(index_fd_, &key, &watcher) != 0 || watcher != slot)
         return; // another's
+    take_out(entry);
+}
+
+void TargetMaps::take_out(const Entry &entry)
+{
+    const fz_cgroup_key key = key_of(entry);
     (void)bpf_map_delete_elem(index_fd_, &key);
     drop_level(entry.level);
 }

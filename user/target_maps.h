@@ -47,6 +47,8 @@ class TargetMaps
     [[nodiscard]] int index_fd() const { return index_fd_; }
 
   private:
+    // These under the lock.
+    void take_out(const Entry &entry);
     Status add_level(std::uint32_t level);
     void drop_level(std::uint32_t level);
 

@@ -27,6 +27,8 @@ namespace freezer
 namespace
 {
 
+constexpr size_t kDropCounters = size_t{FZ_DROP_EVENTS} + FZ_CLIENTS_MAX;
+
 struct SkeletonDeleter {
     void operator()(tracker_bpf *skeleton) const { tracker_bpf::destroy(skeleton); }
 };
@@ -37,11 +39,13 @@ struct RingDeleter {
 } // namespace
 
 struct Tracker::Impl {
+    // A process stays in its pid namespace.
+    Impl() { (void)::stat("/proc/self/ns/pid", &own_ns); }
+
     // One of the two; the descriptors below belong to it.
     std::unique_ptr<tracker_bpf, SkeletonDeleter> skeleton;
     std::optional<PinnedTracker> pinned;
     int stats_fd = -1;
-    int drops_fd = -1;
     int records_fd = -1;
     int exits_fd = -1; // the programs at births, deaths and moves
     int births_fd = -1;
@@ -51,6 +55,9 @@ struct Tracker::Impl {
     std::unique_ptr<ring_buffer, RingDeleter> ring;
     TargetMaps maps;
     Mapped<fz_target> targets; // of fz_targets those that are ours
+    Mapped<std::uint64_t> drops;
+    struct stat own_ns {
+    };
     bool storage = false;
     bool silent_cgroups = false;
     bool deliveries = false;
@@ -70,6 +77,15 @@ struct Tracker::Impl {
             event.target -= self->base;
         (*self->handler)(event);
         return 0;
+    }
+
+    Status map_drops(int fd)
+    {
+        auto mapped = Mapped<std::uint64_t>::map(fd, kDropCounters, "counters");
+        if (!mapped)
+            return std::move(mapped).error();
+        drops = std::move(*mapped);
+        return {};
     }
 
     Status open_ring(int fd)
@@ -140,7 +156,6 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     if (const int rc = tracker_bpf::load(&skeleton); rc != 0)
         return bpf_error(-rc, "load the BPF programs");
     impl->stats_fd = bpf_map__fd(maps.fz_target_stats);
-    impl->drops_fd = bpf_map__fd(maps.fz_drops);
     impl->records_fd = bpf_map__fd(impl->storage ? maps.fz_record_storage : maps.fz_record_hash);
     impl->exits_fd = bpf_program__fd(skeleton.progs.on_exit);
     impl->births_fd = bpf_program__fd(skeleton.progs.on_fork);
@@ -157,6 +172,8 @@ Result<Tracker> Tracker::open(const TrackerOptions &options)
     if (!targets)
         return std::move(targets).error();
     impl->targets = std::move(*targets);
+    if (auto mapped = impl->map_drops(bpf_map__fd(maps.fz_drops)); !mapped)
+        return std::move(mapped).error();
     if (!options.shared) {
         if (auto opened = impl->open_ring(bpf_map__fd(maps.fz_events)); !opened)
             return std::move(opened).error();
@@ -175,7 +192,7 @@ Status Tracker::pin(const TrackerPins &pins, std::uint32_t ring_bytes) const
         {TrackerPins::kIndex, bpf_map__fd(maps.fz_target_index)},
         {TrackerPins::kTargets, bpf_map__fd(maps.fz_targets)},
         {TrackerPins::kStats, impl_->stats_fd},
-        {TrackerPins::kDrops, impl_->drops_fd},
+        {TrackerPins::kDrops, bpf_map__fd(maps.fz_drops)},
         {impl_->storage ? TrackerPins::kRecordsInStorage : TrackerPins::kRecords,
          impl_->records_fd},
         {TrackerPins::kExits, impl_->exits_fd},
@@ -217,7 +234,6 @@ Result<Tracker> Tracker::open_pinned(PinnedTracker pinned, const TrackerOptions 
     impl->client = from.client;
     impl->base = from.client * FZ_CLIENT_SLOTS;
     impl->stats_fd = from.stats.get();
-    impl->drops_fd = from.drops.get();
     impl->records_fd = from.records.get();
     impl->exits_fd = from.exits.get();
     auto maps = TargetMaps::map(from.config.get(), from.index.get(), from.lock.get(), from.client);
@@ -229,6 +245,8 @@ Result<Tracker> Tracker::open_pinned(PinnedTracker pinned, const TrackerOptions 
     if (!targets)
         return std::move(targets).error();
     impl->targets = std::move(*targets);
+    if (auto mapped = impl->map_drops(from.drops.get()); !mapped)
+        return std::move(mapped).error();
     if (auto opened = impl->open_ring(from.ring.get()); !opened)
         return std::move(opened).error();
     impl->clean_up();
@@ -268,12 +286,8 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     fz_target fresh{};
     fresh.wake = impl_->task_events ? FZ_TELL_TASKS : 0;
     fresh.owner_tgid = static_cast<std::uint32_t>(::getpid());
-    struct stat ns {
-    };
-    if (::stat("/proc/self/ns/pid", &ns) == 0) {
-        fresh.owner_ns_dev = static_cast<std::uint32_t>(ns.st_dev);
-        fresh.owner_ns_ino = ns.st_ino;
-    }
+    fresh.owner_ns_dev = static_cast<std::uint32_t>(impl_->own_ns.st_dev);
+    fresh.owner_ns_ino = impl_->own_ns.st_ino;
     fresh.cgroup_id = entry.id;
     fresh.level = entry.level;
     impl_->targets[slot] = fresh;
@@ -355,18 +369,10 @@ Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
 
 std::uint64_t Tracker::dropped() const
 {
-    const auto cpus = static_cast<size_t>(libbpf_num_possible_cpus());
-    std::uint64_t sum = 0;
-    const auto add = [&](std::uint32_t index) {
-        std::vector<std::uint64_t> per_cpu(cpus);
-        if (bpf_map_lookup_elem(impl_->drops_fd, &index, per_cpu.data()) != 0)
-            return;
-        for (const std::uint64_t drops : per_cpu)
-            sum += drops;
+    const auto at = [&](std::uint32_t index) {
+        return __atomic_load_n(&impl_->drops[index], __ATOMIC_RELAXED);
     };
-    add(FZ_DROP_RECORDS);
-    add(FZ_DROP_EVENTS + impl_->client);
-    return sum;
+    return at(FZ_DROP_RECORDS) + at(FZ_DROP_EVENTS + impl_->client);
 }
 
 std::uint64_t Tracker::missed_exits() const

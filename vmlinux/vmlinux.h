@@ -86,6 +86,7 @@ struct cgroup_subsys_state {
 /* include/linux/cgroup-defs.h; freeze_start_nsec since 6.18 (afa3701c0e45) */
 struct cgroup_freezer_state {
 	bool freeze;
+	int nr_frozen_tasks;
 	__u64 freeze_start_nsec;
 };
 

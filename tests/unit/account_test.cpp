@@ -116,11 +116,14 @@ TEST(AccountTest, the_completion_is_of_this_request)
     account.apply(event_of(FZ_EV_FREEZE, 100));
     account.apply(event_of(FZ_EV_FROZEN, 150, 0, 1));
     EXPECT_EQ(account.frozen_ns(), 150U);
-    account.apply(event_of(FZ_EV_FROZEN, 160, 0, 0));
+    EXPECT_EQ(account.frozen_tasks(), 1U);
+    account.apply(event_of(FZ_EV_UNFROZEN, 160));
     EXPECT_EQ(account.frozen_ns(), 0U);
+    EXPECT_FALSE(account.frozen_tasks());
     account.apply(event_of(FZ_EV_FROZEN, 170, 0, 1));
     account.apply(event_of(FZ_EV_FREEZE, 200));
     EXPECT_EQ(account.frozen_ns(), 0U);
+    EXPECT_FALSE(account.frozen_tasks());
     EXPECT_EQ(account.request_ns(), 200U);
 }
 
