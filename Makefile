@@ -68,7 +68,7 @@ SUPPORT_OBJS = $(call test_objs,support)
 PROGRAMS     = $(O)/freezerctl $(O)/demo_workload
 TEST_BINS    = $(TESTS:%=$(O)/%_tests)
 
-.PHONY: all everything demo test bench bench-trace bench-why fuzz install clean deps help lint asan man vm vm-all vm-payload FORCE
+.PHONY: all everything demo test bench bench-trace bench-attached bench-why fuzz install clean deps help lint asan man vm vm-all vm-payload FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -171,6 +171,9 @@ bench: deps  ## freezerctl against crun, runc and the raw kernel path (needs roo
 
 bench-trace: $(O)/trace_bench  ## what tracing costs where nothing freezes (needs root)
 	$(Q)$(O)/trace_bench
+
+bench-attached: $(O)/trace_bench  ## what an attached tracker costs where nothing freezes (needs root)
+	$(Q)$(O)/trace_bench --attached
 
 bench-why: $(O)/why_bench  ## how long it takes to explain 10,000 tasks (needs root)
 	$(Q)$(O)/why_bench
