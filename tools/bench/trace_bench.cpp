@@ -121,12 +121,15 @@ bool own_load(int trips)
     return done;
 }
 
+bool run_quietly(const std::string &command)
+{
+    return std::system(("exec >/dev/null 2>&1; " + command).c_str()) == 0;
+}
+
 // False: there is no perf that runs here.
 bool perf_load(int trips)
 {
-    const std::string command =
-        "exec perf bench sched pipe --loop " + std::to_string(trips) + " >/dev/null 2>&1";
-    return std::system(command.c_str()) == 0;
+    return run_quietly("exec perf bench sched pipe --loop " + std::to_string(trips));
 }
 
 struct Load {
@@ -179,9 +182,7 @@ Load command_load(const std::string &command)
     Load load;
     load.name = command;
     load.unit = "for the command";
-    load.run = [command](int) {
-        return std::system(("exec >/dev/null 2>&1; " + command).c_str()) == 0;
-    };
+    load.run = [command](int) { return run_quietly(command); };
     return load;
 }
 
