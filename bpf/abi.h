@@ -94,6 +94,7 @@ enum {
 	FZ_EVF_OWN = 1U << 0, /* the actor is the process that watches the target */
 	FZ_EVF_HANDLED = 1U << 1, /* FZ_EV_DELIVERED: a handler of the task's own takes it */
 	FZ_EVF_INTO = 1U << 2, /* FZ_EV_MOVED: the task is now in a target */
+	FZ_EVF_ARRIVED = 1U << 3, /* FZ_EV_FROZEN: the task is the last to arrive */
 };
 
 /* fz_target.wake: which events wake the sleeper at once; all others wait for one that does. */
@@ -111,6 +112,12 @@ enum {
 	FZ_WAKE_MISSING = 1U << 9,
 	/* Not a wake-up: send every arrival, birth and death; they wait as all others. */
 	FZ_TELL_TASKS = 1U << 10,
+	/* Neither: only count arrivals, births and deaths (struct fz_stats). */
+	FZ_COUNT_TASKS = 1U << 11,
+	/* Somebody is told of single tasks. */
+	FZ_ABOUT_TASKS = FZ_TELL_TASKS | FZ_WAKE_TASKS | FZ_WAKE_MISSING,
+	/* Without any of these nothing is counted: FZ_EV_FROZEN tells of the arrival that completed it. */
+	FZ_FOLLOW_TASKS = FZ_ABOUT_TASKS | FZ_COUNT_TASKS,
 };
 
 struct fz_task {
@@ -162,7 +169,7 @@ FZ_ASSERT(sizeof(struct fz_target) == 64, "fz_target layout");
 /* fz_target.level of a cgroup of which it is not known. */
 #define FZ_ANY_LEVEL 0xffffffffU
 
-/* What one CPU counted for one target since the library cleared it. */
+/* What one CPU counted for one target, while FZ_FOLLOW_TASKS asked for it, since the library cleared it. */
 struct fz_stats {
 	unsigned long long arrived;
 	unsigned long long forked;
@@ -179,6 +186,7 @@ struct fz_config {
 	unsigned int level_users[FZ_LEVELS_MAX]; /* the library's own: how many entries; 0: unused */
 	unsigned int watch_moves;  /* send FZ_EV_MOVED to these clients, a bit for each */
 	unsigned int watch_signal; /* send FZ_EV_DELIVERED of this signal, and of SIGKILL */
+	unsigned int follow_tasks; /* clients with a target that has one of FZ_FOLLOW_TASKS */
 };
 
 /* Indices of fz_drops. */

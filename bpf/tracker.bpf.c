@@ -16,10 +16,11 @@
  * a cgroup that nobody froze. And since the last task's switch is still to come when the cgroup is
  * complete, on_notify_frozen counts `current` itself.
  *
- * Where single tasks are told of, each counts once for each request: its record keeps the time of its
- * last first arrival, and an arrival is a first one when that is older than the target's request. (Back to
- * back, a task still carries `frozen` from the freeze before and switches again; a spurious wake-up does
- * the same.)
+ * The kernel counts the tasks that have arrived, so single arrivals are followed only where somebody asks
+ * for them (FZ_FOLLOW_TASKS): for 10,000 tasks that was a tenth of the whole freeze. Where single tasks are
+ * told of, each counts once for each request: its record keeps the time of its last first arrival, and an
+ * arrival is a first one when that is older than the target's request. (Back to back, a task still carries
+ * `frozen` from the freeze before and switches again; a spurious wake-up does the same.)
  *
  * What this cannot see, by design of the kernel: tasks that were stopped, traced or vfork-waiting at
  * the request are counted by the kernel without any event, and a task that migrates in while frozen
@@ -199,7 +200,7 @@ __attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgr
 	bool again = arrived_before >= request_ns;
 	bool wake = target->wake & (again ? FZ_WAKE_MISSING : FZ_WAKE_TASKS | FZ_WAKE_MISSING);
 
-	if (!request_ns || (again && !wake))
+	if (!request_ns || !(target->wake & FZ_FOLLOW_TASKS) || (again && !wake))
 		return 0;
 	if (now < request_ns)
 		now = request_ns;
@@ -211,13 +212,10 @@ __attribute__((noinline)) __u64 credit_arrival(__u32 slot, __u64 task, __u64 cgr
 	if (wake || (target->wake & FZ_TELL_TASKS))
 		send_or_mark(target, FZ_EV_ARRIVED, slot, cgroup_id, now, (struct task_struct *)task,
 			     wake);
-	/* Remembered only where somebody is told of single tasks: to allocate the records costs more than
-	 * all the rest. Without one a task that is woken for nothing arrives twice; the last is the last
-	 * all the same.
+	/* To allocate the records costs more than all the rest. Without one a task that is woken for nothing
+	 * arrives twice; the last is the last all the same.
 	 */
-	bool remember = target->wake & (FZ_TELL_TASKS | FZ_WAKE_TASKS | FZ_WAKE_MISSING);
-
-	return again || !remember ? 0 : now;
+	return again || !(target->wake & FZ_ABOUT_TASKS) ? 0 : now;
 }
 
 /* Counts an arrival in every target that holds the place; returns the latest time to remember, or 0. */
@@ -272,7 +270,11 @@ int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
 	/* Direct loads: this line runs at every context switch of the machine. */
 	if (!BPF_CORE_READ_BITFIELD(prev, frozen) || !(prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
 		return 0;
-	handle_arrival(prev);
+
+	const struct fz_config *config = fz_get_config();
+
+	if (config && config->follow_tasks)
+		handle_arrival(prev);
 	return 0;
 }
 
@@ -413,13 +415,16 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 			   target->wake & FZ_WAKE_UNFROZEN);
 		return 0;
 	}
-	if (has_arrived(current))
+
+	bool arrived = has_arrived(current);
+
+	if (arrived)
 		handle_arrival(current);
 	target->frozen_ns = bpf_ktime_get_ns();
 	/* css_set_lock is held, and it is frozen because this is the number of its tasks. */
 	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id,
-		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), 0, current,
-		   target->wake & FZ_WAKE_FROZEN);
+		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), arrived ? FZ_EVF_ARRIVED : 0,
+		   current, target->wake & FZ_WAKE_FROZEN);
 	return 0;
 }
 
@@ -569,7 +574,7 @@ __attribute__((noinline)) int credit_life(__u32 slot, __u32 kind, __u64 task, __
 	struct fz_stats *stats = bpf_map_lookup_elem(&fz_target_stats, &slot);
 	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
 
-	if (!stats || !target)
+	if (!stats || !target || !(target->wake & FZ_FOLLOW_TASKS))
 		return 0;
 
 	bool wake = kind == FZ_EV_EXIT && (target->wake & FZ_WAKE_TASKS);

@@ -78,10 +78,15 @@ void Account::apply(const fz_event &event)
     case FZ_EV_FROZEN:
         frozen_ns_ = event.time_ns;
         frozen_tasks_ = event.value;
+        completer_.reset();
+        if ((event.flags & FZ_EVF_ARRIVED) && request_ns_ != 0 && event.time_ns >= request_ns_)
+            completer_ = TaskTime{event.task.tid, event.task.tgid, comm_of(event.task),
+                                  event.time_ns - request_ns_};
         break;
     case FZ_EV_UNFROZEN:
         frozen_ns_ = 0;
         frozen_tasks_.reset();
+        completer_.reset();
         break;
     case FZ_EV_POPULATED:
         empty_ns_ = event.value ? 0 : event.time_ns;
@@ -113,6 +118,7 @@ void Account::begin_generation(std::uint64_t request_ns)
     request_ns_ = request_ns;
     frozen_ns_ = 0;
     frozen_tasks_.reset();
+    completer_.reset();
     // A verdict may be older than the event of the request that it answers.
     if (confirmed_ns_ < request_ns)
         confirmed_ns_ = 0;

@@ -35,6 +35,8 @@ class Account
     }
     // How many tasks of its own the kernel counted when it called the target frozen, if it told.
     [[nodiscard]] std::optional<std::uint32_t> frozen_tasks() const { return frozen_tasks_; }
+    // The task whose arrival was that completion, if one's was.
+    [[nodiscard]] const std::optional<TaskTime> &completer() const { return completer_; }
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
     // Distinct tasks that arrived since the request and have not exited.
     [[nodiscard]] size_t arrived() const { return arrivals_.size(); }
@@ -78,7 +80,8 @@ class Account
     std::uint64_t frozen_ns_ = 0;
     std::uint64_t confirmed_ns_ = 0;
     std::uint64_t empty_ns_ = 0;
-    std::optional<std::uint32_t> frozen_tasks_; // of the completion at frozen_ns_
+    std::optional<std::uint32_t> frozen_tasks_; // of the completion at frozen_ns_, as ...
+    std::optional<TaskTime> completer_;
     std::optional<Actor> foreign_freeze_;
     std::optional<Actor> foreign_thaw_;
     std::optional<Actor> foreign_kill_;

@@ -189,8 +189,10 @@ Status Operation::arm(WaitSet &set)
         const bool silent = !job.cgroup->announces();
         const bool freezes = goal_ == Goal::kFrozen || (silent && goal_ == Goal::kEmpty);
         // Now, so that no request waits for it.
-        if (freezes && tracker() && job.cgroup->verdict_takes_tasks())
+        if (freezes && tracker() && job.cgroup->verdict_takes_tasks()) {
             (void)load_snapshot();
+            tracker()->set_wake(job.slot, wake_mask() | FZ_COUNT_TASKS);
+        }
         if (freezes && silent && !tracker())
             start_rereading();
     }
@@ -854,6 +856,8 @@ void Operation::fill_tracking(Job &job)
     if (report.verb == Verb::kKill && bpf->missed_exits() == missed_exits_before_)
         report.deaths = counts->exited;
     const std::uint64_t request_ns = job.account.request_ns();
+    if (report.goal == Goal::kFrozen)
+        report.slowest = job.account.completer();
     if (report.goal == Goal::kFrozen && counts->slowest && request_ns != 0 &&
         counts->slowest_ns >= request_ns) {
         // Its switch comes after the moment when it was counted; see Account::arrival_of().

@@ -126,8 +126,8 @@ struct TargetReport {
     std::vector<std::string> held_by_v1; // v1 cgroups whose freezer holds tasks of this v2 one
     std::uint64_t tasks = 0;             // in it and below
     std::uint64_t cgroups = 0;
-    std::uint64_t elapsed_ns = 0; // from the write to the goal, or to giving up
-    std::optional<TaskTime> slowest;
+    std::uint64_t elapsed_ns = 0;    // from the write to the goal, or to giving up
+    std::optional<TaskTime> slowest; // whose arrival completed it; with entries, the last to arrive
     std::optional<std::uint64_t> deaths;           // a kill's, where all were counted
     std::optional<std::vector<TaskEntry>> entries; // when asked for
     std::vector<TaskEntry> stragglers;             // tasks that kept the goal from holding

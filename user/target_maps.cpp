@@ -160,11 +160,21 @@ void TargetMaps::drop_level(std::uint32_t level)
 
 void TargetMaps::watch_moves(bool on)
 {
+    flag(config_->watch_moves, on);
+}
+
+void TargetMaps::follow_tasks(bool on)
+{
+    flag(config_->follow_tasks, on);
+}
+
+void TargetMaps::flag(unsigned int &clients, bool on) const
+{
     const std::uint32_t bit = 1U << client_;
     if (on)
-        __atomic_fetch_or(&config_->watch_moves, bit, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&clients, bit, __ATOMIC_RELAXED);
     else
-        __atomic_fetch_and(&config_->watch_moves, ~bit, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&clients, ~bit, __ATOMIC_RELAXED);
 }
 
 void TargetMaps::watch_signal(std::uint32_t signal)

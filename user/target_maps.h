@@ -39,6 +39,8 @@ class TargetMaps
     void remove(std::uint32_t slot, const Entry &entry);
     // Whether FZ_EV_MOVED is sent.
     void watch_moves(bool on);
+    // Whether single arrivals are followed on v2: see FZ_FOLLOW_TASKS.
+    void follow_tasks(bool on);
     // Of which signal FZ_EV_DELIVERED is sent; 0: of none.
     void watch_signal(std::uint32_t signal);
 
@@ -47,6 +49,8 @@ class TargetMaps
     [[nodiscard]] int index_fd() const { return index_fd_; }
 
   private:
+    // Sets or clears our bit in a word that has one for each client.
+    void flag(unsigned int &clients, bool on) const;
     // These under the lock.
     void take_out(const Entry &entry);
     Status add_level(std::uint32_t level);

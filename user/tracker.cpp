@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,7 +65,9 @@ struct Tracker::Impl {
     bool task_events = false;
     std::uint32_t max_targets = 0;
     std::uint32_t client = 0;
-    std::uint32_t base = 0;                                         // the kernel's number of slot 0
+    std::uint32_t base = 0;            // the kernel's number of slot 0
+    std::set<std::uint32_t> following; // slots of which FZ_FOLLOW_TASKS asks for arrivals
+    std::set<std::uint32_t> counted;   // those of which it has asked since watch()
     const std::function<void(const fz_event &)> *handler = nullptr; // during drain()
 
     static int on_event(void *context, void *data, size_t size)
@@ -107,6 +110,37 @@ struct Tracker::Impl {
             left = fz_target{};
         }
         maps.watch_moves(false);
+        maps.follow_tasks(false);
+        following.clear();
+    }
+
+    void set_wake(std::uint32_t slot, std::uint32_t mask)
+    {
+        mask |= task_events ? FZ_TELL_TASKS : 0;
+        // No arrival may be missed by a target that asks for them.
+        const bool follows = mask & FZ_FOLLOW_TASKS;
+        if (follows && following.insert(slot).second) {
+            if (counted.insert(slot).second)
+                clear_counts(slot);
+            maps.follow_tasks(true);
+        }
+        __atomic_store_n(&targets[slot].wake, mask, __ATOMIC_RELAXED);
+        if (!follows)
+            stop_following(slot);
+    }
+
+    void clear_counts(std::uint32_t slot)
+    {
+        const std::uint32_t index = base + slot;
+        const std::vector<fz_stats> zero(static_cast<size_t>(libbpf_num_possible_cpus()));
+        // It fails only for a slot that is not there.
+        (void)bpf_map_update_elem(stats_fd, &index, zero.data(), BPF_ANY);
+    }
+
+    void stop_following(std::uint32_t slot)
+    {
+        if (following.erase(slot) != 0 && following.empty())
+            maps.follow_tasks(false);
     }
 };
 
@@ -279,21 +313,21 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
                          " cgroups"};
     unwatch(slot);
     const std::uint32_t index = impl_->base + slot;
-    const std::vector<fz_stats> zero(static_cast<size_t>(libbpf_num_possible_cpus()));
-    if (const int rc = bpf_map_update_elem(impl_->stats_fd, &index, zero.data(), BPF_ANY); rc != 0)
-        return Error::from_errno(-rc, "clear the BPF counters");
+    impl_->counted.erase(slot);
     const TargetMaps::Entry entry = TargetMaps::entry_of(cgroup);
     fz_target fresh{};
-    fresh.wake = impl_->task_events ? FZ_TELL_TASKS : 0;
     fresh.owner_tgid = static_cast<std::uint32_t>(::getpid());
     fresh.owner_ns_dev = static_cast<std::uint32_t>(impl_->own_ns.st_dev);
     fresh.owner_ns_ino = impl_->own_ns.st_ino;
     fresh.cgroup_id = entry.id;
     fresh.level = entry.level;
     impl_->targets[slot] = fresh;
+    impl_->set_wake(slot, 0);
     auto watched = impl_->maps.watch(index, cgroup);
-    if (!watched)
+    if (!watched) {
         impl_->targets[slot].cgroup_id = 0; // another's entry is not ours to take back
+        impl_->stop_following(slot);
+    }
     return watched;
 }
 
@@ -301,12 +335,12 @@ void Tracker::unwatch(std::uint32_t slot)
 {
     impl_->maps.unwatch(impl_->base + slot);
     impl_->targets[slot].cgroup_id = 0;
+    impl_->stop_following(slot);
 }
 
 void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
 {
-    __atomic_store_n(&impl_->targets[slot].wake, mask | (impl_->task_events ? FZ_TELL_TASKS : 0),
-                     __ATOMIC_RELAXED);
+    impl_->set_wake(slot, mask);
 }
 
 void Tracker::watch_moves(bool on)
@@ -350,6 +384,8 @@ fz_target Tracker::target(std::uint32_t slot) const
 
 Result<TargetCounts> Tracker::counts(std::uint32_t slot) const
 {
+    if (!impl_->counted.contains(slot))
+        return TargetCounts();
     const std::uint32_t index = impl_->base + slot;
     std::vector<fz_stats> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
     if (const int rc = bpf_map_lookup_elem(impl_->stats_fd, &index, per_cpu.data()); rc != 0)

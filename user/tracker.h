@@ -22,7 +22,7 @@ struct PinnedTracker;
 
 struct TrackerOptions {
     std::uint32_t max_targets = 1;
-    // Send every arrival, birth and death of a task; without it only counts cross to user space.
+    // Send every arrival, birth and death of a task, and count them: FZ_TELL_TASKS for all targets.
     bool task_events = false;
     // Be able to watch cgroups that announce nothing (v1), and deliveries of signals. Each is more
     // to load.
@@ -37,7 +37,7 @@ struct TrackerOptions {
     std::uint32_t max_tasks = 65536;
 };
 
-// What the kernel side counted of one target since watch().
+// What the kernel side counted of one target since watch(), while FZ_FOLLOW_TASKS asked for it.
 struct TargetCounts {
     std::uint64_t arrived = 0;
     std::uint64_t forked = 0;

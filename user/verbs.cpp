@@ -266,7 +266,8 @@ class KillOperation final : public Operation
 
     [[nodiscard]] std::uint32_t wake_mask() const override
     {
-        return FZ_WAKE_EMPTY | FZ_WAKE_POPULATED | FZ_WAKE_FROZEN | FZ_WAKE_REMOVED;
+        return FZ_WAKE_EMPTY | FZ_WAKE_POPULATED | FZ_WAKE_FROZEN | FZ_WAKE_REMOVED |
+               FZ_COUNT_TASKS; // the deaths
     }
 
     void begin(Job &job) override
