@@ -137,12 +137,10 @@ Result<std::unique_ptr<Cgroup>> CgroupDirectory::open_below(const std::string &r
 Result<std::vector<std::unique_ptr<Cgroup>>> CgroupDirectory::children()
 {
     std::vector<std::unique_ptr<Cgroup>> children;
-    // kernfs counts a directory's subdirectories in its links (kernfs_iop_getattr(), fs/kernfs).
-    struct stat st {
-    };
-    if (::fstat(directory_.get(), &st) != 0)
-        return Error::from_errno(errno, "stat " + path_);
-    if (st.st_nlink <= 2)
+    const auto any = has_directories(directory_.get());
+    if (!any)
+        return any.error();
+    if (!*any)
         return children;
     auto names = list_directories_at(directory_.get());
     if (!names)

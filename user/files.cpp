@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -116,6 +117,15 @@ Status write_file_at(int dir_fd, const std::string &name, std::string_view conte
     if (!fd)
         return std::move(fd).error();
     return write_file(fd->get(), name, content);
+}
+
+Result<bool> has_directories(int dir_fd)
+{
+    struct stat st {
+    };
+    if (::fstat(dir_fd, &st) != 0)
+        return Error::from_errno(errno, "stat");
+    return st.st_nlink > 2;
 }
 
 std::uint64_t file_limit()

@@ -48,6 +48,10 @@ Status write_file_at(int dir_fd, const std::string &name, std::string_view conte
 std::uint64_t file_limit();
 void raise_file_limit();
 
+// Whether a directory of kernfs has directories: it counts them in its links (kernfs_iop_getattr(),
+// fs/kernfs/inode.c).
+Result<bool> has_directories(int dir_fd);
+
 // Names of the directories in a directory, without "." and "..", in the kernel's order.
 Result<std::vector<std::string>> list_directories_at(int dir_fd);
 

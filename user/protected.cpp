@@ -77,10 +77,11 @@ Status Protected::check(const Cgroup &cgroup) const
     const std::string unit = unit_of(cgroup.path());
     if (unit == "init.scope" || unit == "-.slice")
         return refused(unit + " holds the manager of all other units");
+    const auto below = has_directories(cgroup.directory());
     for (const char *const ssh : kSshUnits) {
         struct stat st {
         };
-        if (unit == ssh || ::fstatat(cgroup.directory(), ssh, &st, 0) == 0)
+        if (unit == ssh || ((!below || *below) && ::fstatat(cgroup.directory(), ssh, &st, 0) == 0))
             return refused("it holds " + std::string(ssh) + ", and nobody could log in");
     }
     for (const Process &process : processes_) {
