@@ -81,7 +81,7 @@ Result<std::vector<TargetReport>> Operation::run()
         job.before = std::move(*reading);
         // Before the request, for afterwards somebody waits.
         if (job.report.verb == Verb::kFreeze)
-            job.report.held_by_ancestor = freezing_ancestor(job);
+            job.report.held_by_ancestor = held_by_ancestor(job);
     }
     for (Job &job : jobs_) {
         if (job.settled)
@@ -155,24 +155,32 @@ Status Operation::arm_tracker(WaitSet &set)
         return {};
     dropped_before_ = bpf->dropped();
     missed_exits_before_ = bpf->missed_exits();
+    auto watched = watch_all(*bpf);
+    if (!watched && watched.error().sys_errno == EBUSY && bpf->pinned()) {
+        // Another process watches one, and a cgroup has one watcher on the attached tracker.
+        freezer_.leave_attached();
+        choose_tracker();
+        return arm_tracker(set);
+    }
+    if (!watched)
+        return watched;
+    drain(); // of an earlier operation
+    return set.add(bpf->event_fd(), EPOLLIN, kRingToken);
+}
+
+Status Operation::watch_all(Tracker &bpf)
+{
+    const auto lock = bpf.lock_targets();
     for (Job &job : jobs_) {
         if (job.settled)
             continue;
-        auto watched = bpf->watch(job.slot, *job.cgroup);
-        if (!watched && watched.error().sys_errno == EBUSY && bpf->pinned()) {
-            // Another process watches it, and a cgroup has one watcher on the attached tracker.
-            freezer_.leave_attached();
-            choose_tracker();
-            return arm_tracker(set);
-        }
-        if (!watched)
+        if (auto watched = bpf.watch(job.slot, *job.cgroup); !watched)
             return watched;
-        bpf->set_wake(job.slot, wake_mask());
+        bpf.set_wake(job.slot, wake_mask());
         if (!job.cgroup->announces())
-            job.lost = bpf->lost(job.slot);
+            job.lost = bpf.lost(job.slot);
     }
-    drain(); // of an earlier operation
-    return set.add(bpf->event_fd(), EPOLLIN, kRingToken);
+    return {};
 }
 
 Status Operation::arm(WaitSet &set)
@@ -254,6 +262,7 @@ Status Operation::sleep_until_settled(WaitSet &set)
                 touch(job, VerdictSource::kReread);
         } else if (wakes->empty() && !watching_files_) {
             watch_files(set);
+            seen_above_ = {};
             for (Job &job : jobs_) {
                 touch(job, VerdictSource::kInotify); // what happened before the watch
                 if (!job.settled)
@@ -389,6 +398,7 @@ void Operation::look_at_touched()
 {
     drain();                    // who it was, before it is judged
     while (!touched_.empty()) { // a look reads events, too
+        seen_above_ = {};
         for (const std::uint32_t slot : std::exchange(touched_, {})) {
             Job &job = jobs_[slot];
             source_ = *std::exchange(job.touched, std::nullopt);
@@ -595,7 +605,7 @@ void Operation::start_rereading()
 void Operation::name_v1_holders(Job &job)
 {
     // v1 cgroups hold their own tasks; and looking costs nothing where no v1 cgroup asks for it.
-    if (!job.cgroup->announces() || !freezer_.resolver_.any_v1_request())
+    if (!job.cgroup->announces() || !any_v1_request())
         return;
     const auto rows = snapshot();
     if (!rows)
@@ -784,22 +794,35 @@ void Operation::name_stragglers(Job &job)
     }
 }
 
-std::optional<std::string> Operation::freezing_ancestor(const Job &job)
+Result<std::optional<std::string>> Operation::freezing_ancestor(const Job &job)
 {
     const std::string &path = job.cgroup->path();
-    const auto [place, is_new] = ancestors_.try_emplace(std::to_string(job.cgroup->hierarchy_id()) +
-                                                        path.substr(0, path.rfind('/')));
-    if (is_new) {
-        if (auto ancestor = job.cgroup->freezing_ancestor())
-            place->second = std::move(*ancestor);
-    }
-    return place->second;
+    const std::string parent =
+        std::to_string(job.cgroup->hierarchy_id()) + path.substr(0, path.rfind('/'));
+    auto found = seen_above_.ancestors.find(parent);
+    if (found == seen_above_.ancestors.end() || !found->second)
+        found =
+            seen_above_.ancestors.insert_or_assign(parent, job.cgroup->freezing_ancestor()).first;
+    return found->second;
+}
+
+std::optional<std::string> Operation::held_by_ancestor(const Job &job)
+{
+    auto ancestor = freezing_ancestor(job);
+    return ancestor ? std::move(*ancestor) : std::nullopt;
+}
+
+bool Operation::any_v1_request()
+{
+    if (!seen_above_.v1_request)
+        seen_above_.v1_request = freezer_.resolver_.any_v1_request();
+    return *seen_above_.v1_request;
 }
 
 void Operation::fill_reports()
 {
     drain();
-    ancestors_.clear();
+    seen_above_ = {};
     for (Job &job : jobs_) {
         if (job.report.outcome != Outcome::kNoSuchCgroup && !job.report.removed)
             fill_state(job);
@@ -823,7 +846,7 @@ void Operation::fill_state(Job &job)
     }
     // A freeze asked before; and what was found thawed is held by none.
     if (!stands || report.verb == Verb::kWait)
-        report.held_by_ancestor = freezing_ancestor(job);
+        report.held_by_ancestor = held_by_ancestor(job);
     report.state = state_of(*job.verdict, report.held_by_ancestor.has_value());
     if (report.verb == Verb::kKill)
         return;
@@ -896,6 +919,7 @@ void Operation::fill_entries()
 void Operation::disarm()
 {
     if (Tracker *const bpf = tracker()) {
+        const auto lock = bpf->lock_targets();
         for (Job &job : jobs_)
             bpf->unwatch(job.slot);
         bpf->watch_moves(false);

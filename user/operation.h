@@ -83,6 +83,9 @@ class Operation
     // Stops counting the missing tasks: from now on every event is worth a look.
     void stop_following(Job &job);
 
+    // The nearest ancestor that asks for a freeze, looked up once in a pass for cgroups that share
+    // a parent.
+    Result<std::optional<std::string>> freezing_ancestor(const Job &job);
     // Says, once, which v1 freezers hold tasks of a v2 target.
     void name_v1_holders(Job &job);
 
@@ -124,6 +127,7 @@ class Operation
     // Loads it after all, where the operation began without.
     void track_from_now();
     Status arm_tracker(WaitSet &set);
+    Status watch_all(Tracker &bpf);
     Status arm(WaitSet &set);
     // Makes the kernel's own notifications wake it.
     Status arm_notifications(WaitSet &set, Job &job);
@@ -156,8 +160,9 @@ class Operation
     void tell_late();
     void look_for_kernel_threads();
     std::optional<WhyReport> explain(Job &job);
-    // The nearest ancestor that asks for a freeze, looked up once for cgroups that share a parent.
-    std::optional<std::string> freezing_ancestor(const Job &job);
+    // The same, as far as it can be told.
+    std::optional<std::string> held_by_ancestor(const Job &job);
+    bool any_v1_request();
     void fill_reports();
     // What the kernel says of the cgroup when all is over.
     void fill_state(Job &job);
@@ -171,7 +176,12 @@ class Operation
     bool without_tracker_ = false; // so far
     bool silent_ = false;          // some of the cgroups announce nothing
     bool spare_descriptors_ = false;
-    std::map<std::string, std::optional<std::string>> ancestors_; // by hierarchy and parent
+    // Of one pass over the jobs: what many of them have in common.
+    struct SeenAbove {
+        std::map<std::string, Result<std::optional<std::string>>> ancestors; // by hierarchy, parent
+        std::optional<bool> v1_request;
+    };
+    SeenAbove seen_above_;
     std::uint64_t late_due_ns_;   // since start_ns_: when on_late is to be told next
     std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
     int reread_ms_ = 0;           // where nothing wakes: the time until the next look

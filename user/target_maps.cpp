@@ -13,33 +13,24 @@ namespace freezer
 namespace
 {
 
-// Holds the lock, if there is one to hold.
-class Locked
-{
-  public:
-    explicit Locked(int fd) : fd_(fd)
-    {
-        if (fd_ >= 0)
-            (void)::flock(fd_, LOCK_EX);
-    }
-    Locked(const Locked &) = delete;
-    Locked &operator=(const Locked &) = delete;
-    ~Locked()
-    {
-        if (fd_ >= 0)
-            (void)::flock(fd_, LOCK_UN);
-    }
-
-  private:
-    int fd_;
-};
-
 fz_cgroup_key key_of(const TargetMaps::Entry &entry)
 {
     return {entry.id, entry.hierarchy, 0};
 }
 
 } // namespace
+
+TargetMaps::Lock::Lock(TargetMaps &maps) : maps_(maps)
+{
+    if (maps_.locks_++ == 0 && maps_.lock_fd_ >= 0)
+        (void)::flock(maps_.lock_fd_, LOCK_EX);
+}
+
+TargetMaps::Lock::~Lock()
+{
+    if (--maps_.locks_ == 0 && maps_.lock_fd_ >= 0)
+        (void)::flock(maps_.lock_fd_, LOCK_UN);
+}
 
 Result<TargetMaps> TargetMaps::map(int config_fd, int index_fd, int lock_fd, std::uint32_t client)
 {
@@ -65,7 +56,7 @@ Status TargetMaps::watch(std::uint32_t slot, const Cgroup &cgroup)
     unwatch(slot);
     const Entry entry = entry_of(cgroup);
     const fz_cgroup_key key = key_of(entry);
-    const Locked locked(lock_fd_);
+    const Lock locked(*this);
     if (const int rc = bpf_map_update_elem(index_fd_, &key, &slot, BPF_NOEXIST); rc != 0)
         return Error::from_errno(rc == -EEXIST ? EBUSY : -rc, "watch " + cgroup.path());
     if (auto added = add_level(entry.level); !added) {
@@ -81,7 +72,7 @@ void TargetMaps::unwatch(std::uint32_t slot)
     const auto it = entries_.find(slot);
     if (it == entries_.end())
         return;
-    const Locked locked(lock_fd_);
+    const Lock locked(*this);
     take_out(it->second);
     entries_.erase(it);
 }
@@ -89,7 +80,7 @@ void TargetMaps::unwatch(std::uint32_t slot)
 void TargetMaps::remove(std::uint32_t slot, const Entry &entry)
 {
     const fz_cgroup_key key = key_of(entry);
-    const Locked locked(lock_fd_);
+    const Lock locked(*this);
     std::uint32_t watcher = 0;
     if (bpf_map_lookup_elem(index_fd_, &key, &watcher) != 0 || watcher != slot)
         return; // another's

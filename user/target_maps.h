@@ -28,6 +28,22 @@ class TargetMaps
         std::uint32_t level = FZ_ANY_LEVEL;
     };
 
+    // The lock, for as long as it lives; none where nobody else is there. Not beyond its
+    // TargetMaps.
+    class Lock
+    {
+      public:
+        explicit Lock(TargetMaps &maps);
+        Lock(const Lock &) = delete;
+        Lock &operator=(const Lock &) = delete;
+        ~Lock();
+
+      private:
+        TargetMaps &maps_;
+    };
+    // One within another is the same one.
+    [[nodiscard]] Lock lock() { return Lock(*this); }
+
     TargetMaps() = default;
     static Result<TargetMaps> map(int config_fd, int index_fd, int lock_fd = -1,
                                   std::uint32_t client = 0);
@@ -60,6 +76,7 @@ class TargetMaps
     int config_fd_ = -1;
     int index_fd_ = -1;
     int lock_fd_ = -1;
+    int locks_ = 0; // how many Lock there are
     std::uint32_t client_ = 0;
     std::map<std::uint32_t, Entry> entries_; // by slot
 };

@@ -331,6 +331,11 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     return watched;
 }
 
+TargetMaps::Lock Tracker::lock_targets()
+{
+    return impl_->maps.lock();
+}
+
 void Tracker::unwatch(std::uint32_t slot)
 {
     impl_->maps.unwatch(impl_->base + slot);

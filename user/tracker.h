@@ -12,11 +12,11 @@
 #include "bpf/abi.h"
 #include "user/cgroup.h"
 #include "user/result.h"
+#include "user/target_maps.h"
 
 namespace freezer
 {
 
-class TargetMaps;
 class TrackerPins;
 struct PinnedTracker;
 
@@ -68,6 +68,8 @@ class Tracker
     // is watched already, which on a shared tracker another process may do.
     Status watch(std::uint32_t slot, const Cgroup &cgroup);
     void unwatch(std::uint32_t slot);
+    // Held around many of those, it spares each the lock of a shared tracker.
+    [[nodiscard]] TargetMaps::Lock lock_targets();
     // Which events (FZ_WAKE_*) make event_fd() readable at once.
     void set_wake(std::uint32_t slot, std::uint32_t mask);
     // Whether every task that is moved between cgroups, anywhere, makes an event (FZ_EV_MOVED) that

@@ -154,7 +154,7 @@ class ThawOperation final : public Operation
                  actor);
             return;
         }
-        auto ancestor = job.cgroup->freezing_ancestor();
+        auto ancestor = freezing_ancestor(job);
         if (!ancestor) {
             fail_or_gone(job, ancestor.error());
         } else if (*ancestor) {
@@ -226,7 +226,7 @@ class WaitOperation final : public Operation
         settle(job, Outcome::kReached);
     }
 
-    [[nodiscard]] bool holds(Job &job, const Reading &reading) const
+    [[nodiscard]] bool holds(Job &job, const Reading &reading)
     {
         switch (goal_) {
         case Goal::kFrozen:
@@ -238,7 +238,7 @@ class WaitOperation final : public Operation
                 return false;
             break;
         }
-        auto ancestor = job.cgroup->freezing_ancestor();
+        auto ancestor = freezing_ancestor(job);
         return ancestor && !*ancestor;
     }
 };
