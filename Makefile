@@ -131,10 +131,13 @@ $(O)/freezerctl: $(CMD_OBJS) $(O)/libfreezer.a
 $(O)/demo_workload: $(O)/tools/demo/workload.o
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ -lpthread -o $@
 
-# All of tools/bench/ but the other two programs.
-FREEZE_BENCH_OBJS = $(filter-out %/trace_bench.o %/why_bench.o,$(patsubst %.cpp,$(O)/%.o,$(wildcard tools/bench/*.cpp)))
-$(O)/freeze_bench: $(FREEZE_BENCH_OBJS) $(O)/tests/support/scratch.o $(O)/libfreezer.a
+# All of tools/bench/ but the other three programs.
+FREEZE_BENCH_OBJS = $(filter-out %/trace_bench.o %/why_bench.o %/poller.o,$(patsubst %.cpp,$(O)/%.o,$(wildcard tools/bench/*.cpp)))
+$(O)/freeze_bench: $(FREEZE_BENCH_OBJS) $(O)/tests/support/scratch.o $(O)/libfreezer.a | $(O)/poller
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -lpthread -o $@
+
+$(O)/poller: $(O)/tools/bench/poller.o
+	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $(PROGRAM_LDFLAGS) $^ -o $@
 
 $(O)/why_bench: $(O)/tools/bench/why_bench.o $(O)/tests/support/scratch.o $(O)/libfreezer.a
 	$(call msg,LINK,$@)$(CXX) $(LDFLAGS) $^ $(LIBS) -o $@

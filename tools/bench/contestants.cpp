@@ -98,6 +98,31 @@ class AttachedTurn : public ProgramTurn
     std::string program_;
 };
 
+// Waiting that is a program as small as can be, and the way it is done by hand.
+ProgramTurn::Commands poller_commands(const std::string &poller, const std::string &pause_ms,
+                                      const Workload &workload)
+{
+    const auto command = [&](const char *request) {
+        Arguments out{poller, pause_ms, request};
+        out.insert(out.end(), workload.directories().begin(), workload.directories().end());
+        return out;
+    };
+    return {command("1"), command("0"), {}};
+}
+
+ProgramTurn::Commands shell_commands(const Workload &workload)
+{
+    constexpr const char *kScript =
+        "v=$1; shift; for c; do echo $v > $c/cgroup.freeze; done; for c; do "
+        "until grep -q \"frozen $v\" $c/cgroup.events; do sleep 0.01; done; done";
+    const auto command = [&](const char *request) {
+        Arguments out{"/bin/sh", "-ec", kScript, "sh", request};
+        out.insert(out.end(), workload.directories().begin(), workload.directories().end());
+        return out;
+    };
+    return {command("1"), command("0"), {}};
+}
+
 ProgramTurn::Commands runtime_commands(const Container &container)
 {
     return {container.command({"pause"}), container.command({"resume"}),
@@ -408,6 +433,16 @@ Contestant repeating(const std::string &name, std::uint64_t pause_ns)
         name, [pause_ns](const Workload &, Files) { return std::make_unique<Repeater>(pause_ns); });
 }
 
+Contestant program(const std::string &name,
+                   std::function<ProgramTurn::Commands(const Workload &)> commands)
+{
+    Contestant out{name, true, "", false, {}};
+    out.begin = [commands = std::move(commands)](const Workload &workload) {
+        return std::make_unique<ProgramTurn>(commands(workload));
+    };
+    return out;
+}
+
 // ---- who is there
 // --------------------------------------------------------------------------------
 
@@ -467,7 +502,7 @@ std::optional<RuntimeProgram> add_runtime(Lineup &lineup, const std::string &nam
 
 } // namespace
 
-Lineup find_contestants(const std::string &freezerctl)
+Lineup find_contestants(const std::string &freezerctl, const std::string &poller)
 {
     Lineup lineup;
     add_freezerctl(lineup, freezerctl);
@@ -486,6 +521,12 @@ Lineup find_contestants(const std::string &freezerctl)
     }));
     lineup.contestants.push_back(repeating("poll 10ms", 10 * kMillisecond));
     lineup.contestants.push_back(repeating("poll 100ms", 100 * kMillisecond));
+    for (const std::string pause_ms : {"10", "100"})
+        lineup.contestants.push_back(
+            program("poller " + pause_ms + "ms", [poller, pause_ms](const Workload &workload) {
+                return poller_commands(poller, pause_ms, workload);
+            }));
+    lineup.contestants.push_back(program("shell", shell_commands));
 
     lineup.crun = add_runtime(lineup, "crun");
     lineup.runc = add_runtime(lineup, "runc");

@@ -67,8 +67,8 @@ struct Lineup {
     std::optional<RuntimeProgram> runc;
 };
 
-// `freezerctl`: the whole path of the command.
-Lineup find_contestants(const std::string &freezerctl);
+// The whole paths of the command and of tools/bench/poller.cpp.
+Lineup find_contestants(const std::string &freezerctl, const std::string &poller);
 
 } // namespace bench
 

@@ -66,7 +66,7 @@ Results measure(const Chosen &chosen)
     Results results;
     results.machine = describe_machine();
     enter_private_view();
-    const Lineup lineup = find_contestants(chosen.freezerctl);
+    const Lineup lineup = find_contestants(chosen.freezerctl, neighbour("poller"));
     results.versions = lineup.versions;
     results.missing = lineup.missing;
     std::cout << text_head(results) << std::flush;
