@@ -112,10 +112,22 @@ void OperationsTest::open_anew()
 
 void OperationsTest::open_with_ring(std::uint32_t ring_bytes)
 {
+    freezer::TrackerOptions options;
+    options.task_events = true;
+    options.ring_bytes = ring_bytes;
+    open_own(options);
+}
+
+void OperationsTest::open_without_tasks()
+{
+    open_own({});
+}
+
+void OperationsTest::open_own(const freezer::TrackerOptions &options)
+{
     freezer::Config config;
     config.use_attached = false;
-    config.tracker.task_events = true;
-    config.tracker.ring_bytes = ring_bytes;
+    config.tracker = options;
     own_.reset();
     open(config, own_);
 }

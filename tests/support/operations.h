@@ -39,6 +39,8 @@ class OperationsTest : public ::testing::Test
     void open_anew();
     // Opens a library of its own with another ring buffer.
     void open_with_ring(std::uint32_t ring_bytes);
+    // Or one that is told of no single tasks, as where nobody wants them listed.
+    void open_without_tasks();
     [[nodiscard]] freezer::Freezer &freezer() { return *freezer_; }
     [[nodiscard]] bool uses_bpf() const { return use_bpf_; }
 
@@ -66,6 +68,7 @@ class OperationsTest : public ::testing::Test
 
   private:
     void open(const freezer::Config &config, std::optional<freezer::Freezer> &into);
+    void open_own(const freezer::TrackerOptions &options);
 
     bool use_bpf_;
     freezer::Freezer *freezer_ = nullptr;

@@ -127,6 +127,30 @@ TEST(AccountTest, the_completion_is_of_this_request)
     EXPECT_EQ(account.request_ns(), 200U);
 }
 
+TEST(AccountTest, the_task_that_completed_it)
+{
+    Account account;
+    fz_event frozen = event_of(FZ_EV_FROZEN, 150, 7, 3);
+    frozen.flags |= FZ_EVF_ARRIVED;
+    account.apply(frozen); // of a request that nobody saw
+    EXPECT_FALSE(account.completer());
+    account.apply(event_of(FZ_EV_FREEZE, 200));
+    account.apply(frozen); // older than the request
+    EXPECT_FALSE(account.completer());
+    frozen.time_ns = 250;
+    account.apply(frozen);
+    ASSERT_TRUE(account.completer());
+    EXPECT_EQ(account.completer()->tid, 7U);
+    EXPECT_EQ(account.completer()->after_ns, 50U);
+    account.apply(event_of(FZ_EV_UNFROZEN, 260));
+    EXPECT_FALSE(account.completer());
+    account.apply(event_of(FZ_EV_FROZEN, 270, 8, 2)); // by the end of the task 8
+    EXPECT_FALSE(account.completer());
+    account.apply(frozen);
+    account.apply(event_of(FZ_EV_FREEZE, 300));
+    EXPECT_FALSE(account.completer());
+}
+
 // A cgroup with tasks and children is notified when its own are there, and again later.
 TEST(AccountTest, a_completion_that_was_confirmed)
 {

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+//
+// The last to arrive, and the number of all, where single tasks are not followed: both come with
+// the event of the completion.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "bpf/abi.h"
+#include "tests/support/foreigner.h"
+#include "tests/support/operations.h"
+#include "user/tracker.h"
+
+namespace
+{
+
+using freezer::Outcome;
+using test::Counters;
+using test::freeze_options;
+using test::Scratch;
+
+class Last : public test::OperationsTest
+{
+  protected:
+    void SetUp() override
+    {
+        OperationsTest::SetUp();
+        if (!IsSkipped() && !HasFatalFailure())
+            open_without_tasks();
+    }
+};
+
+TEST_F(Last, comes_with_the_completion)
+{
+    Scratch scratch;
+    Counters counters(test::scaled(50, 10));
+    for (size_t i = 0; i < counters.size(); ++i)
+        scratch.spawn_napper(counters, i, 1);
+    const auto threads = scratch.threads();
+    for (size_t round = 0; round < test::scaled(100, 5); ++round) {
+        const auto report = freeze(scratch.path());
+        ASSERT_EQ(report.outcome, Outcome::kReached);
+        EXPECT_EQ(report.tasks, counters.size());
+        EXPECT_EQ(report.cgroups, 1U);
+        ASSERT_TRUE(report.slowest);
+        const auto tid = static_cast<pid_t>(report.slowest->tid);
+        EXPECT_NE(std::find(threads.begin(), threads.end(), tid), threads.end());
+        EXPECT_LE(report.slowest->after_ns, report.elapsed_ns);
+        ASSERT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    }
+}
+
+// A cgroup with both is called frozen before it is, so there the last is found by following all.
+TEST_F(Last, is_found_below_a_cgroup_with_tasks_too)
+{
+    test::Straggler straggler;
+    if (!straggler.possible())
+        GTEST_SKIP() << straggler.why();
+    Scratch scratch;
+    scratch.mkdir("child");
+    scratch.spawn_sleeper();
+    const pid_t late = straggler.spawn(scratch, "child");
+    test::Foreigner friendly([&] {
+        straggler.release();
+        return true;
+    });
+    const auto report = freeze(scratch.path());
+    EXPECT_TRUE(friendly.succeeded());
+    ASSERT_EQ(report.outcome, Outcome::kReached);
+    ASSERT_TRUE(report.slowest);
+    EXPECT_EQ(report.slowest->tid, static_cast<std::uint32_t>(late));
+}
+
+TEST_F(Last, is_nobody_when_an_end_completed_it)
+{
+    test::Straggler straggler;
+    if (!straggler.possible())
+        GTEST_SKIP() << straggler.why();
+    Scratch scratch;
+    scratch.spawn_sleeper();
+    const pid_t late = straggler.spawn(scratch);
+    test::Foreigner killer([late] { return ::kill(late, SIGKILL) == 0; });
+    const auto report = freeze(scratch.path());
+    EXPECT_TRUE(killer.succeeded());
+    ASSERT_EQ(report.outcome, Outcome::kReached);
+    EXPECT_EQ(report.tasks, 1U);
+    EXPECT_FALSE(report.slowest);
+}
+
+TEST_F(Last, a_kill_counts_the_deaths)
+{
+    Scratch scratch;
+    for (int i = 0; i < 5; ++i)
+        scratch.spawn_sleeper();
+    const auto report = kill(scratch.path());
+    ASSERT_EQ(report.outcome, Outcome::kReached);
+    if (!test::kernel_skips_programs()) {
+        ASSERT_TRUE(report.deaths);
+        EXPECT_EQ(*report.deaths, 5U);
+    }
+}
+
+TEST_F(Last, arrivals_are_counted_where_asked_for)
+{
+    Scratch scratch;
+    constexpr std::uint64_t kTasks = 20;
+    for (std::uint64_t i = 0; i < kTasks; ++i)
+        scratch.spawn_sleeper();
+    auto tracker = freezer::Tracker::open({});
+    ASSERT_TRUE(tracker) << tracker.error().message;
+    const auto target = targets({scratch.path()});
+    const auto arrived = [&] {
+        const auto counts = tracker->counts(0);
+        return counts ? counts->arrived : 0;
+    };
+    const auto freeze_watched = [&](std::uint32_t mask) {
+        EXPECT_TRUE(tracker->watch(0, *target.front().cgroup));
+        tracker->set_wake(0, mask);
+        EXPECT_EQ(freeze(scratch.path()).outcome, Outcome::kReached);
+    };
+    freeze_watched(FZ_WAKE_FROZEN);
+    EXPECT_EQ(arrived(), 0U);
+    ASSERT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+
+    // A task's switch comes after it was counted by the kernel.
+    freeze_watched(FZ_COUNT_TASKS);
+    EXPECT_TRUE(test::eventually([&] { return arrived() >= kTasks; })) << arrived();
+    ASSERT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+
+    freeze_watched(0); // what was counted before is forgotten
+    EXPECT_EQ(arrived(), 0U);
+}
+
+} // namespace
