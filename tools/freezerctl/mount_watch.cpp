@@ -76,6 +76,8 @@ void StateWatcher::stop()
         return;
     post([this] { stop_ = true; });
     thread_.join();
+    if (loader_.joinable())
+        loader_.join();
     watched_.clear(); // with the handles that belong to the session
 }
 
@@ -162,9 +164,8 @@ void StateWatcher::run()
                 look(watched_.at(*slots_[wake.token]));
             }
         }
-        // Only when those who asked have their answer: it takes a while.
-        if (!tried_tracker_ && config_.use_bpf && !watched_.empty())
-            track();
+        if (!loader_.joinable() && config_.use_bpf && !watched_.empty())
+            load_tracker();
     }
 }
 
@@ -238,17 +239,26 @@ void StateWatcher::unwatch_if_idle(std::uint64_t cgroup_id)
     watched_.erase(found);
 }
 
-void StateWatcher::track()
+// In a thread of its own: it takes some 100 ms, in which the kernel's notifications serve.
+void StateWatcher::load_tracker()
 {
-    tried_tracker_ = true;
-    freezer::TrackerOptions options = config_.tracker;
-    options.max_targets = kTracked;
-    auto opened = freezer::Tracker::open(options);
-    if (!opened) {
-        log_.line("poll() on freezer.state does without BPF: " + opened.error().message);
-        return;
-    }
-    tracker_.emplace(std::move(*opened));
+    loader_ = std::thread([this] {
+        freezer::TrackerOptions options = config_.tracker;
+        options.max_targets = kTracked;
+        auto opened = freezer::Tracker::open(options);
+        if (!opened) {
+            log_.line("poll() on freezer.state does without BPF: " + opened.error().message);
+            return;
+        }
+        // A function object must be copyable.
+        const auto shared = std::make_shared<freezer::Tracker>(std::move(*opened));
+        post([this, shared] { track(std::move(*shared)); });
+    });
+}
+
+void StateWatcher::track(freezer::Tracker tracker)
+{
+    tracker_.emplace(std::move(tracker));
     if (!set_.add(tracker_->event_fd(), EPOLLIN, kRingToken)) {
         tracker_.reset();
         return;

@@ -94,7 +94,8 @@ class StateWatcher
     void answer(fuse_req_t request, const std::shared_ptr<OpenFile> &file, PollHandle handle);
     Watched *watch(std::unique_ptr<freezer::Cgroup> cgroup);
     void unwatch_if_idle(std::uint64_t cgroup_id);
-    void track();
+    void load_tracker();
+    void track(freezer::Tracker tracker);
     void track(Watched &watched);
     void look(Watched &watched);
     void look_below(Watched &watched);
@@ -112,8 +113,8 @@ class StateWatcher
     // Of the thread alone:
     freezer::WaitSet set_;
     std::optional<freezer::Freezer> freezer_;
+    std::thread loader_; // of the tracker, once something is watched
     std::optional<freezer::Tracker> tracker_;
-    bool tried_tracker_ = false;
     std::map<std::uint64_t, Watched> watched_;        // by cgroup id
     std::vector<std::optional<std::uint64_t>> slots_; // who has it
 };
