@@ -68,6 +68,34 @@ class Docs : public ::testing::Test
     std::vector<const CLI::App *> verbs_;
 };
 
+// Which takes the whole description of the command line along.
+TEST(Verbs, each_is_parsed_without_the_others)
+{
+    CLI::App all;
+    freezerctl::Cli every(all);
+    freezerctl::add_verbs(every);
+    for (const CLI::App *const verb : all.get_subcommands(nullptr)) {
+        std::vector<std::string> names = verb->get_aliases();
+        names.push_back(verb->get_name());
+        for (const std::string &name : names) {
+            SCOPED_TRACE(name);
+            CLI::App app;
+            freezerctl::Cli cli(app);
+            freezerctl::add_verbs_for(cli, name);
+            EXPECT_EQ(app.get_subcommand(name)->help(), verb->help());
+            if (verb->get_name() != "completion") {
+                EXPECT_LT(app.get_subcommands(nullptr).size(), 5U);
+            }
+        }
+    }
+    for (const char *const word : {"", "--help", "freez", "nonsense"}) {
+        CLI::App app;
+        freezerctl::Cli cli(app);
+        freezerctl::add_verbs_for(cli, word);
+        EXPECT_EQ(app.help(), all.help()) << word;
+    }
+}
+
 TEST_F(Docs, every_verb_has_a_page_in_the_layout_of_a_manual_page)
 {
     ASSERT_GE(verbs_.size(), 6U);

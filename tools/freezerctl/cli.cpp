@@ -2,6 +2,7 @@
 #include "tools/freezerctl/cli.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <set>
@@ -20,6 +21,30 @@ namespace
 
 // A command with no more has enough descriptors under every limit.
 constexpr size_t kFewTargets = 100;
+
+struct VerbFile {
+    void (*add)(Cli &cli);
+    std::array<std::string_view, 8> verbs; // and what else they are called
+};
+
+// In the order of --help.
+constexpr std::array<VerbFile, 14> kVerbFiles{{
+    {add_operation_verbs,
+     {"freeze", "pause", "thaw", "resume", "unpause", "unfreeze", "kill", "wait"}},
+    {add_run_verb, {"run"}},
+    {add_list_verb, {"list"}},
+    {add_status_verb, {"status"}},
+    {add_state_verb, {"state"}},
+    {add_attach_verbs, {"attach", "detach"}},
+    {add_mount_verbs, {"mount", "umount"}},
+    {add_why_verb, {"why"}},
+    {add_trace_verb, {"trace"}},
+    {add_record_verb, {"record"}},
+    {add_report_verb, {"report"}},
+    {add_top_verb, {"top"}},
+    {add_doctor_verb, {"doctor"}},
+    {add_completion_verb, {}}, // which has to know all of them
+}};
 
 std::optional<freezer::NameKind> kind_of(TargetType type)
 {
@@ -74,20 +99,19 @@ int Cli::run() const
 
 void add_verbs(Cli &cli)
 {
-    add_operation_verbs(cli);
-    add_run_verb(cli);
-    add_list_verb(cli);
-    add_status_verb(cli);
-    add_state_verb(cli);
-    add_attach_verbs(cli);
-    add_mount_verbs(cli);
-    add_why_verb(cli);
-    add_trace_verb(cli);
-    add_record_verb(cli);
-    add_report_verb(cli);
-    add_top_verb(cli);
-    add_doctor_verb(cli);
-    add_completion_verb(cli);
+    for (const VerbFile &file : kVerbFiles)
+        file.add(cli);
+}
+
+void add_verbs_for(Cli &cli, std::string_view word)
+{
+    const auto file = std::find_if(kVerbFiles.begin(), kVerbFiles.end(), [&](const VerbFile &f) {
+        return std::find(f.verbs.begin(), f.verbs.end(), word) != f.verbs.end();
+    });
+    if (word.empty() || file == kVerbFiles.end())
+        add_verbs(cli);
+    else
+        file->add(cli);
 }
 
 void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,9 @@ class Cli
 
 // Every verb, in the order of --help; one function for each file.
 void add_verbs(Cli &cli);
+// Those of the file that has the verb `word`, or all if none has: a command line is parsed by one
+// verb, and to describe all the others takes longer than most freezes.
+void add_verbs_for(Cli &cli, std::string_view word);
 void add_operation_verbs(Cli &cli); // freeze, thaw, kill, wait
 void add_run_verb(Cli &cli);
 void add_list_verb(Cli &cli);

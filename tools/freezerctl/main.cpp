@@ -42,7 +42,7 @@ int run(int argc, char **argv)
     });
 
     Cli cli(app);
-    add_verbs(cli);
+    add_verbs_for(cli, argc > 1 ? argv[1] : "");
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
