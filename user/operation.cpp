@@ -857,9 +857,9 @@ void Operation::fill_state(Job &job)
         report.tasks = *counted;
     } else {
         count_members(report, *job.cgroup);
-        // A reading shows the mark before the event of it is made, under css_set_lock, which whoever
-        // reads the ids of tasks takes, too (css_task_iter_start(), kernel/cgroup/cgroup.c): by now
-        // it is there.
+        // A reading shows the mark before the event of it is made, under css_set_lock, which
+        // whoever reads the ids of tasks takes, too (css_task_iter_start(),
+        // kernel/cgroup/cgroup.c): by now it is there.
         drain();
     }
 }
