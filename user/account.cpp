@@ -171,6 +171,15 @@ void Account::note_before(const std::vector<fz_task_row> &rows, std::uint32_t sl
     }
 }
 
+std::optional<TaskTime> Account::completer() const
+{
+    auto completer = completer_;
+    // A look may have found the mark before the event was made.
+    if (completer)
+        completer->after_ns = std::min(completer->after_ns, frozen_ns() - request_ns_);
+    return completer;
+}
+
 // When the task reached the refrigerator since the request; 0: nothing tells.
 std::uint64_t Account::arrival_of(const fz_task_row &row) const
 {

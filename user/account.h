@@ -36,7 +36,7 @@ class Account
     // How many tasks of its own the kernel counted when it called the target frozen, if it told.
     [[nodiscard]] std::optional<std::uint32_t> frozen_tasks() const { return frozen_tasks_; }
     // The task whose arrival was that completion, if one's was.
-    [[nodiscard]] const std::optional<TaskTime> &completer() const { return completer_; }
+    [[nodiscard]] std::optional<TaskTime> completer() const;
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
     // Distinct tasks that arrived since the request and have not exited.
     [[nodiscard]] size_t arrived() const { return arrivals_.size(); }

@@ -688,8 +688,9 @@ void Operation::settle(Job &job, Outcome outcome, std::uint64_t at_ns)
     const std::uint64_t end_ns = at_ns != 0 ? at_ns : now_ns();
     const std::uint64_t begin_ns = job.begin_ns != 0 ? job.begin_ns : start_ns_;
     job.report.elapsed_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    // The last arrival may have been seen in the kernel's files, and its program be still to run.
     if (tracker())
-        tracker()->set_wake(job.slot, 0);
+        tracker()->stop_wakes(job.slot);
 }
 
 void Operation::fail(Job &job, Error error, std::optional<Actor> actor)

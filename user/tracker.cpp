@@ -348,6 +348,11 @@ void Tracker::set_wake(std::uint32_t slot, std::uint32_t mask)
     impl_->set_wake(slot, mask);
 }
 
+void Tracker::stop_wakes(std::uint32_t slot)
+{
+    impl_->set_wake(slot, impl_->following.contains(slot) ? FZ_COUNT_TASKS : 0);
+}
+
 void Tracker::watch_moves(bool on)
 {
     impl_->maps.watch_moves(on);

@@ -72,6 +72,8 @@ class Tracker
     [[nodiscard]] TargetMaps::Lock lock_targets();
     // Which events (FZ_WAKE_*) make event_fd() readable at once.
     void set_wake(std::uint32_t slot, std::uint32_t mask);
+    // None any more; what was counted goes on to be.
+    void stop_wakes(std::uint32_t slot);
     // Whether every task that is moved between cgroups, anywhere, makes an event (FZ_EV_MOVED) that
     // wakes. Off at first.
     void watch_moves(bool on);

@@ -17,7 +17,6 @@ namespace
 
 using freezer::Outcome;
 using test::Counters;
-using test::freeze_options;
 using test::Scratch;
 
 class Last : public test::OperationsTest

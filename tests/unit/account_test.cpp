@@ -142,6 +142,8 @@ TEST(AccountTest, the_task_that_completed_it)
     ASSERT_TRUE(account.completer());
     EXPECT_EQ(account.completer()->tid, 7U);
     EXPECT_EQ(account.completer()->after_ns, 50U);
+    account.note_confirmed(240); // the mark was seen before its event was made
+    EXPECT_EQ(account.completer()->after_ns, 40U);
     account.apply(event_of(FZ_EV_UNFROZEN, 260));
     EXPECT_FALSE(account.completer());
     account.apply(event_of(FZ_EV_FROZEN, 270, 8, 2)); // by the end of the task 8
