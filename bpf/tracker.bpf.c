@@ -264,16 +264,21 @@ static __always_inline bool has_arrived(struct task_struct *task)
 	       (BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE);
 }
 
+/* Whether somebody asks for single arrivals. */
+static __always_inline bool follows_tasks(void)
+{
+	const struct fz_config *config = fz_get_config();
+
+	return config && config->follow_tasks;
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
 {
 	/* Direct loads: this line runs at every context switch of the machine. */
 	if (!BPF_CORE_READ_BITFIELD(prev, frozen) || !(prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
 		return 0;
-
-	const struct fz_config *config = fz_get_config();
-
-	if (config && config->follow_tasks)
+	if (follows_tasks())
 		handle_arrival(prev);
 	return 0;
 }
@@ -402,24 +407,23 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 	fz_for_each_target_slot(below, address, level, level_count, 0)
 		credit_below(below, cgroup_id, frozen);
 
+	struct task_struct *current = fz_current();
+	bool arrived = frozen && has_arrived(current);
+
+	/* Its switch is still to come. The target may lie above. */
+	if (arrived && follows_tasks())
+		handle_arrival(current);
+
 	__u32 slot;
 	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
 	if (!target)
 		return 0;
-
-	struct task_struct *current = fz_current();
-
 	if (!frozen) {
 		send_event(FZ_EV_UNFROZEN, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0, current,
 			   target->wake & FZ_WAKE_UNFROZEN);
 		return 0;
 	}
-
-	bool arrived = has_arrived(current);
-
-	if (arrived)
-		handle_arrival(current);
 	target->frozen_ns = bpf_ktime_get_ns();
 	/* css_set_lock is held, and it is frozen because this is the number of its tasks. */
 	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id,
