@@ -133,7 +133,7 @@ def parse_arguments():
     # One more than processors: the last machine of a run is not to have the host for itself alone.
     jobs = (os.cpu_count() or 1) + 1
     parser.add_argument("--jobs", type=int, default=jobs, help=f"machines at a time ({jobs})")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds for each machine")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for each machine")
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     parser.add_argument("--scale", type=int, help="FREEZERCTL_TEST_SCALE (100, or 1 if emulated)")
     parser.add_argument("--thin", action="store_true", help="of every line only what a thin one runs")
