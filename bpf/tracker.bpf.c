@@ -237,11 +237,13 @@ static __always_inline __u64 credit_arrivals(struct task_struct *task, const str
 /* The task has both bits of an arrival. */
 static __always_inline void handle_arrival(struct task_struct *task)
 {
-	__u32 level_count = fz_level_count();
+	const struct fz_config *config = fz_get_config();
 
-	if (!level_count)
+	/* Nobody asks for single arrivals. */
+	if (!config || !config->follow_tasks)
 		return;
 
+	__u32 level_count = config->level_count;
 	struct fz_place place;
 	struct fz_record *record = fz_record_peek(task);
 	__u64 now = bpf_ktime_get_ns();
@@ -264,22 +266,13 @@ static __always_inline bool has_arrived(struct task_struct *task)
 	       (BPF_CORE_READ(task, jobctl) & FZ_JOBCTL_TRAP_FREEZE);
 }
 
-/* Whether somebody asks for single arrivals. */
-static __always_inline bool follows_tasks(void)
-{
-	const struct fz_config *config = fz_get_config();
-
-	return config && config->follow_tasks;
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_sched_switch, bool preempt, struct task_struct *prev)
 {
 	/* Direct loads: this line runs at every context switch of the machine. */
 	if (!BPF_CORE_READ_BITFIELD(prev, frozen) || !(prev->jobctl & FZ_JOBCTL_TRAP_FREEZE))
 		return 0;
-	if (follows_tasks())
-		handle_arrival(prev);
+	handle_arrival(prev);
 	return 0;
 }
 
@@ -411,7 +404,7 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 	bool arrived = frozen && has_arrived(current);
 
 	/* Its switch is still to come. The target may lie above. */
-	if (arrived && follows_tasks())
+	if (arrived)
 		handle_arrival(current);
 
 	__u32 slot;

@@ -111,7 +111,6 @@ struct Tracker::Impl {
         }
         maps.watch_moves(false);
         maps.follow_tasks(false);
-        following.clear();
     }
 
     void set_wake(std::uint32_t slot, std::uint32_t mask)
@@ -324,10 +323,8 @@ Status Tracker::watch(std::uint32_t slot, const Cgroup &cgroup)
     impl_->targets[slot] = fresh;
     impl_->set_wake(slot, 0);
     auto watched = impl_->maps.watch(index, cgroup);
-    if (!watched) {
-        impl_->targets[slot].cgroup_id = 0; // another's entry is not ours to take back
-        impl_->stop_following(slot);
-    }
+    if (!watched)
+        unwatch(slot); // another's entry stays
     return watched;
 }
 
