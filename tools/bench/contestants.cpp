@@ -98,30 +98,22 @@ class AttachedTurn : public ProgramTurn
     std::string program_;
 };
 
-// Waiting that is a program as small as can be, and the way it is done by hand.
-ProgramTurn::Commands poller_commands(const std::string &poller, const std::string &pause_ms,
-                                      const Workload &workload)
+// A program that takes "1" for a freeze or "0" for a thaw, and then the directories.
+ProgramTurn::Commands request_commands(const Arguments &program, const Workload &workload)
 {
-    const auto command = [&](const char *request) {
-        Arguments out{poller, pause_ms, request};
+    const auto command = [&](const std::string &request) {
+        Arguments out = program;
+        out.push_back(request);
         out.insert(out.end(), workload.directories().begin(), workload.directories().end());
         return out;
     };
     return {command("1"), command("0"), {}};
 }
 
-ProgramTurn::Commands shell_commands(const Workload &workload)
-{
-    constexpr const char *kScript =
-        "v=$1; shift; for c; do echo $v > $c/cgroup.freeze; done; for c; do "
-        "until grep -q \"frozen $v\" $c/cgroup.events; do sleep 0.01; done; done";
-    const auto command = [&](const char *request) {
-        Arguments out{"/bin/sh", "-ec", kScript, "sh", request};
-        out.insert(out.end(), workload.directories().begin(), workload.directories().end());
-        return out;
-    };
-    return {command("1"), command("0"), {}};
-}
+// How it is done by hand.
+constexpr const char *kShellLoop =
+    "v=$1; shift; for c; do echo $v > $c/cgroup.freeze; done; for c; do "
+    "until grep -q \"frozen $v\" $c/cgroup.events; do sleep 0.01; done; done";
 
 ProgramTurn::Commands runtime_commands(const Container &container)
 {
@@ -433,7 +425,7 @@ Contestant repeating(const std::string &name, std::uint64_t pause_ns)
         name, [pause_ns](const Workload &, Files) { return std::make_unique<Repeater>(pause_ns); });
 }
 
-Contestant program(const std::string &name,
+Contestant process(const std::string &name,
                    std::function<ProgramTurn::Commands(const Workload &)> commands)
 {
     Contestant out{name, true, "", false, {}};
@@ -441,6 +433,13 @@ Contestant program(const std::string &name,
         return std::make_unique<ProgramTurn>(commands(workload));
     };
     return out;
+}
+
+Contestant requesting(const std::string &name, Arguments arguments)
+{
+    return process(name, [arguments = std::move(arguments)](const Workload &workload) {
+        return request_commands(arguments, workload);
+    });
 }
 
 // ---- who is there
@@ -461,10 +460,10 @@ void add_freezerctl(Lineup &lineup, const std::string &program)
     if (attaches)
         alone.emplace_back("--unattached");
 
-    Contestant one_shot{"freezerctl", true, "", true, {}};
-    one_shot.begin = [program, alone](const Workload &workload) {
-        return std::make_unique<ProgramTurn>(freezerctl_commands(program, workload, alone));
-    };
+    Contestant one_shot = process("freezerctl", [program, alone](const Workload &workload) {
+        return freezerctl_commands(program, workload, alone);
+    });
+    one_shot.kills = true;
     lineup.contestants.push_back(std::move(one_shot));
     if (!attaches) {
         lineup.missing.push_back({"attached", "this freezerctl has no 'attach'"});
@@ -492,10 +491,10 @@ std::optional<RuntimeProgram> add_runtime(Lineup &lineup, const std::string &nam
         return std::nullopt;
     }
     lineup.versions.emplace_back(name, first_line(run({*program, "--version"}).output));
-    Contestant contestant{name, true, name, true, {}};
-    contestant.begin = [](const Workload &workload) {
-        return std::make_unique<ProgramTurn>(runtime_commands(*workload.container()));
-    };
+    Contestant contestant = process(
+        name, [](const Workload &workload) { return runtime_commands(*workload.container()); });
+    contestant.runtime = name;
+    contestant.kills = true;
     lineup.contestants.push_back(std::move(contestant));
     return RuntimeProgram{name, *program, *busybox};
 }
@@ -522,11 +521,8 @@ Lineup find_contestants(const std::string &freezerctl, const std::string &poller
     lineup.contestants.push_back(repeating("poll 10ms", 10 * kMillisecond));
     lineup.contestants.push_back(repeating("poll 100ms", 100 * kMillisecond));
     for (const std::string pause_ms : {"10", "100"})
-        lineup.contestants.push_back(
-            program("poller " + pause_ms + "ms", [poller, pause_ms](const Workload &workload) {
-                return poller_commands(poller, pause_ms, workload);
-            }));
-    lineup.contestants.push_back(program("shell", shell_commands));
+        lineup.contestants.push_back(requesting("poller " + pause_ms + "ms", {poller, pause_ms}));
+    lineup.contestants.push_back(requesting("shell", {"/bin/sh", "-ec", kShellLoop, "sh"}));
 
     lineup.crun = add_runtime(lineup, "crun");
     lineup.runc = add_runtime(lineup, "runc");
