@@ -89,6 +89,7 @@ Result<std::vector<TargetReport>> Operation::run()
         source_ = VerdictSource::kBefore;
         job.begin_ns = now_ns();
         begin(job);
+        drain(); // the requests of many targets make more events than there is room for
         if (!job.settled && goal_ == Goal::kFrozen && !job.cgroup->announces() &&
             job.before.asked && !job.following)
             follow(job);

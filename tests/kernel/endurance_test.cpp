@@ -201,6 +201,32 @@ TEST_F(Endurance, a_ring_buffer_too_small_loses_events_and_no_verdict)
     }
 }
 
+// Each request makes two events. They are read while the others are made.
+TEST_F(Endurance, a_ring_buffer_is_large_enough_for_the_requests_of_many_targets)
+{
+    open_with_ring(4096);
+    Scratch scratch;
+    std::vector<std::string> paths;
+    const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    for (size_t i = 0; i < page / 64 + 100; ++i) {
+        const std::string below = "t" + std::to_string(i);
+        scratch.mkdir(below);
+        paths.push_back(scratch.path(below));
+    }
+    auto opened = targets(paths);
+    const auto frozen = freezer().freeze(opened, test::freeze_options());
+    ASSERT_TRUE(frozen) << frozen.error().message;
+    const auto thawed = freezer().thaw(opened, test::freeze_options());
+    ASSERT_TRUE(thawed) << thawed.error().message;
+    for (const auto *const reports : {&*frozen, &*thawed}) {
+        for (const freezer::TargetReport &report : *reports) {
+            EXPECT_EQ(report.outcome, Outcome::kReached) << report.target;
+            EXPECT_EQ(report.dropped_events, 0U) << report.target;
+            EXPECT_TRUE(report.complete) << report.target;
+        }
+    }
+}
+
 TEST_F(Endurance, a_ring_buffer_too_small_in_a_storm_of_forks)
 {
     open_with_ring(4096);
