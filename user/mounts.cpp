@@ -3,7 +3,8 @@
 
 #include <fcntl.h>
 
-#include <sstream>
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "user/files.h"
@@ -35,13 +36,52 @@ bool is_covered(const MountEntry &mount, const std::vector<MountEntry> &all)
     return false;
 }
 
+// One space lies between two fields, of which the source may be empty.
+std::vector<std::string_view> split_fields(std::string_view line)
+{
+    std::vector<std::string_view> fields;
+    for (size_t space = 0; space != std::string_view::npos;) {
+        space = line.find(' ');
+        fields.push_back(line.substr(0, space));
+        line.remove_prefix(space == std::string_view::npos ? line.size() : space + 1);
+    }
+    return fields;
+}
+
+std::optional<MountEntry> parse_mount(std::string_view line)
+{
+    // 31 23 0:28 ROOT MOUNT_POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
+    const auto fields = split_fields(line);
+    if (fields.size() < 10)
+        return std::nullopt;
+    const auto dash = std::find(fields.begin() + 6, fields.end(), "-");
+    const size_t colon = fields[2].find(':');
+    if (fields.end() - dash < 4 || colon == std::string_view::npos)
+        return std::nullopt;
+    const auto id = parse_number(fields[0]);
+    const auto parent = parse_number(fields[1]);
+    const auto major = parse_number(fields[2].substr(0, colon));
+    const auto minor = parse_number(fields[2].substr(colon + 1));
+    if (!id || !parent || !major || !minor)
+        return std::nullopt;
+    return MountEntry{*id,
+                      *parent,
+                      static_cast<std::uint32_t>(*major),
+                      static_cast<std::uint32_t>(*minor),
+                      unescape_mount(fields[3]),
+                      unescape_mount(fields[4]),
+                      std::string(dash[1]),
+                      unescape_mount(dash[2]),
+                      std::string(dash[3])};
+}
+
 } // namespace
 
 std::string unescape_mount(std::string_view text)
 {
     const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
-    std::string out;
-    for (size_t i = 0; i < text.size(); ++i) {
+    std::string out(text.substr(0, text.find('\\')));
+    for (size_t i = out.size(); i < text.size(); ++i) {
         if (text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1]) &&
             is_octal(text[i + 2]) && is_octal(text[i + 3])) {
             out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
@@ -58,22 +98,8 @@ std::vector<MountEntry> parse_mounts(std::string_view text)
 {
     std::vector<MountEntry> mounts;
     for (const std::string_view line : split_lines(text)) {
-        // 31 23 0:28 ROOT MOUNT_POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
-        std::istringstream fields{std::string(line)};
-        MountEntry mount;
-        std::string skip;
-        char colon = 0;
-        fields >> mount.id >> mount.parent >> mount.major >> colon >> mount.minor >> mount.root >>
-            mount.point;
-        while (fields >> skip && skip != "-") {
-        }
-        fields >> mount.type >> mount.source >> mount.options;
-        if (!fields)
-            continue;
-        mount.root = unescape_mount(mount.root);
-        mount.point = unescape_mount(mount.point);
-        mount.source = unescape_mount(mount.source);
-        mounts.push_back(std::move(mount));
+        if (auto mount = parse_mount(line))
+            mounts.push_back(std::move(*mount));
     }
     return mounts;
 }

@@ -106,6 +106,25 @@ TEST(Mounts, broken_lines_are_passed_over)
     EXPECT_TRUE(freezer::parse_mountinfo("41 31 0:38 /").empty());
     EXPECT_TRUE(freezer::parse_mountinfo("41 31 0:38 / /cg rw cgroup2 none rw").empty());
     EXPECT_TRUE(freezer::parse_mountinfo("41 31 0:38 / /cg rw - cgroup2").empty());
+    EXPECT_TRUE(freezer::parse_mountinfo("41 31 38 / /cg rw - cgroup2 none rw").empty());
+    EXPECT_TRUE(freezer::parse_mountinfo("x 31 0:38 / /cg rw - cgroup2 none rw").empty());
+}
+
+TEST(Mounts, fields_that_may_be_empty_or_look_like_others)
+{
+    const auto mounts =
+        freezer::parse_mounts("41 31 0:38 / /- rw shared:1 master:2 - cgroup2  rw,nsdelegate\n"
+                              "42 31 8:1 /a\\040b - rw - ext4 /dev/x rw\n");
+    ASSERT_EQ(mounts.size(), 2U);
+    EXPECT_EQ(mounts[0].point, "/-");
+    EXPECT_EQ(mounts[0].type, "cgroup2");
+    EXPECT_EQ(mounts[0].source, "");
+    EXPECT_EQ(mounts[0].options, "rw,nsdelegate");
+    EXPECT_EQ(mounts[1].root, "/a b");
+    EXPECT_EQ(mounts[1].point, "-");
+    EXPECT_EQ(mounts[1].major, 8U);
+    EXPECT_EQ(mounts[1].minor, 1U);
+    EXPECT_EQ(mounts[1].type, "ext4");
 }
 
 TEST(ProcStat, an_ordinary_line)
