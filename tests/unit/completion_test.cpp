@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/freezerctl/cli.h"
 #include "tools/freezerctl/completion.h"
 
 namespace
@@ -19,7 +20,11 @@ using Words = std::vector<std::string>;
 class CompletionTest : public ::testing::Test
 {
   protected:
-    CompletionTest() : cli_(app_) { freezerctl::add_verbs(cli_); }
+    CompletionTest() : cli_(app_)
+    {
+        freezerctl::add_verbs(cli_);
+        cli_.describe("");
+    }
     [[nodiscard]] freezerctl::Completion complete(const Words &words) const
     {
         return freezerctl::complete_words(app_, words);

@@ -50,10 +50,10 @@ std::set<std::string> options_of(const std::string &page)
 class Docs : public ::testing::Test
 {
   protected:
-    Docs()
+    Docs() : cli_(app_)
     {
-        freezerctl::Cli cli(app_);
-        freezerctl::add_verbs(cli);
+        freezerctl::add_verbs(cli_);
+        cli_.describe("");
         for (const CLI::App *const verb : app_.get_subcommands(nullptr))
             verbs_.push_back(verb);
     }
@@ -65,6 +65,7 @@ class Docs : public ::testing::Test
     }
 
     CLI::App app_;
+    freezerctl::Cli cli_;
     std::vector<const CLI::App *> verbs_;
 };
 
@@ -74,6 +75,7 @@ TEST(Verbs, each_is_parsed_without_the_others)
     CLI::App all;
     freezerctl::Cli every(all);
     freezerctl::add_verbs(every);
+    every.describe("");
     for (const CLI::App *const verb : all.get_subcommands(nullptr)) {
         std::vector<std::string> names = verb->get_aliases();
         names.push_back(verb->get_name());
@@ -81,17 +83,19 @@ TEST(Verbs, each_is_parsed_without_the_others)
             SCOPED_TRACE(name);
             CLI::App app;
             freezerctl::Cli cli(app);
-            freezerctl::add_verbs_for(cli, name);
+            freezerctl::add_verbs(cli);
+            cli.describe(name);
             EXPECT_EQ(app.get_subcommand(name)->help(), verb->help());
             if (verb->get_name() != "completion") {
-                EXPECT_LT(app.get_subcommands(nullptr).size(), 5U);
+                EXPECT_EQ(app.get_subcommands(nullptr).size(), 1U);
             }
         }
     }
     for (const char *const word : {"", "--help", "freez", "nonsense"}) {
         CLI::App app;
         freezerctl::Cli cli(app);
-        freezerctl::add_verbs_for(cli, word);
+        freezerctl::add_verbs(cli);
+        cli.describe(word);
         EXPECT_EQ(app.help(), all.help()) << word;
     }
 }

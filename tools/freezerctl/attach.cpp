@@ -46,19 +46,25 @@ int detach(const DetachArguments &args)
     return session.code();
 }
 
+void describe_attach(Syntax &syntax, AttachArguments &args)
+{
+    syntax.flag("--json", args.json, "One JSON object on stdout");
+    syntax.option("--ring-bytes", args.ring_bytes, "Size of each ring buffer")
+        .hidden(); // for tests
+}
+
+void describe_detach(Syntax &syntax, DetachArguments &args)
+{
+    syntax.flag("--json", args.json, "One JSON object on stdout");
+}
+
 } // namespace
 
 void add_attach_verbs(Cli &cli)
 {
-    auto [attach_verb, attach_args] = cli.add_verb<AttachArguments>(
-        "attach", "Load the tracker once, for all later commands", attach);
-    attach_verb->add_flag("--json", attach_args.json, "One JSON object on stdout");
-    attach_verb->add_option("--ring-bytes", attach_args.ring_bytes, "Size of each ring buffer")
-        ->group(""); // for tests
-
-    auto [detach_verb, detach_args] =
-        cli.add_verb<DetachArguments>("detach", "Unload what attach loaded", detach);
-    detach_verb->add_flag("--json", detach_args.json, "One JSON object on stdout");
+    cli.add_verb<AttachArguments>({"attach"}, "Load the tracker once, for all later commands",
+                                  describe_attach, attach);
+    cli.add_verb<DetachArguments>({"detach"}, "Unload what attach loaded", describe_detach, detach);
 }
 
 } // namespace freezerctl

@@ -2,89 +2,63 @@
 #include "tools/freezerctl/cli.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdio>
-#include <set>
+#include <string>
 
-#include "tools/freezerctl/completion.h"
-#include "tools/freezerctl/json.h"
-#include "tools/freezerctl/text.h"
-#include "user/files.h"
-#include "user/name_search.h"
-#include "user/protected.h"
+#include <CLI/CLI.hpp>
 
 namespace freezerctl
 {
-namespace
+
+bool Cli::Verb::is_called(std::string_view word) const
 {
+    return std::find(names.begin(), names.end(), word) != names.end();
+}
 
-// A command with no more has enough descriptors under every limit.
-constexpr size_t kFewTargets = 100;
-
-struct VerbFile {
-    void (*add)(Cli &cli);
-    std::array<std::string_view, 8> verbs; // and what else they are called
-};
-
-// In the order of --help.
-constexpr std::array<VerbFile, 14> kVerbFiles{{
-    {add_operation_verbs,
-     {"freeze", "pause", "thaw", "resume", "unpause", "unfreeze", "kill", "wait"}},
-    {add_run_verb, {"run"}},
-    {add_list_verb, {"list"}},
-    {add_status_verb, {"status"}},
-    {add_state_verb, {"state"}},
-    {add_attach_verbs, {"attach", "detach"}},
-    {add_mount_verbs, {"mount", "umount"}},
-    {add_why_verb, {"why"}},
-    {add_trace_verb, {"trace"}},
-    {add_record_verb, {"record"}},
-    {add_report_verb, {"report"}},
-    {add_top_verb, {"top"}},
-    {add_doctor_verb, {"doctor"}},
-    {add_completion_verb, {}}, // which has to know all of them
-}};
-
-std::optional<freezer::NameKind> kind_of(TargetType type)
+void Cli::describe(const Verb &verb)
 {
-    switch (type) {
-    case TargetType::kUnit:
-        return freezer::NameKind::kUnit;
-    case TargetType::kContainer:
-        return freezer::NameKind::kContainer;
-    case TargetType::kPod:
-        return freezer::NameKind::kPod;
-    case TargetType::kAny:
-    case TargetType::kPath:
-        break;
+    CLI::App *const app =
+        app_.add_subcommand(std::string(verb.names.front()), std::string(verb.description));
+    for (size_t i = 1; i < verb.names.size(); ++i)
+        app->alias(std::string(verb.names[i]));
+    described_.emplace_back(verb, *app);
+}
+
+void Cli::describe(std::string_view word)
+{
+    const auto called = std::find_if(verbs_.begin(), verbs_.end(),
+                                     [&](const Verb &verb) { return verb.is_called(word); });
+    if (called != verbs_.end() && called->needs == Needs::kItself) {
+        describe(*called);
+        return;
     }
-    return std::nullopt;
+    for (const Verb &verb : verbs_)
+        describe(verb);
 }
-
-// What begins so is surely a path.
-bool may_be_name(const std::string &text)
-{
-    return !text.empty() && text.front() != '/' && text.front() != '.';
-}
-
-} // namespace
 
 void Cli::parse(int argc, char **argv)
 {
     // The first word is the verb: the command itself takes no options but --help.
-    const auto verb = std::find_if(commands_.begin(), commands_.end(), [&](const auto &entry) {
-        return argc > 1 && entry.first->check_name(argv[1]);
-    });
-    if (verb != commands_.end()) {
+    const std::string_view word = argc > 1 ? argv[1] : "";
+    if (!word.empty() && !word.starts_with('-') &&
+        std::none_of(verbs_.begin(), verbs_.end(),
+                     [&](const Verb &verb) { return verb.is_called(word); }))
+        Syntax::refuse(std::string(word), "there is no such verb");
+    describe(word);
+    const auto verb =
+        std::find_if(described_.begin(), described_.end(), [&](const Described &described) {
+            return described.syntax.command() != nullptr &&
+                   described.syntax.verb().check_name(std::string(word));
+        });
+    if (verb != described_.end()) {
         char **const end = argv + argc;
         char **const dashes = std::find_if(
-            argv, end, [](const char *word) { return std::string_view(word) == "--"; });
+            argv, end, [](const char *other) { return std::string_view(other) == "--"; });
         if (dashes != end) {
-            verb->second->assign(dashes + 1, end);
+            std::vector<std::string> &command = *verb->syntax.command();
+            command.assign(dashes + 1, end);
             argc = static_cast<int>(dashes - argv);
-            if (verb->second->empty())
-                throw CLI::RequiredError("a COMMAND after --");
+            if (command.empty())
+                Syntax::missing("a COMMAND after --");
         }
     }
     app_.parse(argc, argv);
@@ -92,184 +66,50 @@ void Cli::parse(int argc, char **argv)
 
 int Cli::run() const
 {
-    const auto chosen = std::find_if(verbs_.begin(), verbs_.end(),
-                                     [](const auto &verb) { return verb.first->parsed(); });
-    return chosen != verbs_.end() ? chosen->second() : kUsage;
+    const auto chosen =
+        std::find_if(described_.begin(), described_.end(),
+                     [](const Described &described) { return described.syntax.verb().parsed(); });
+    return chosen != described_.end() ? chosen->run() : kUsage;
 }
 
 void add_verbs(Cli &cli)
 {
-    for (const VerbFile &file : kVerbFiles)
-        file.add(cli);
+    add_operation_verbs(cli);
+    add_run_verb(cli);
+    add_list_verb(cli);
+    add_status_verb(cli);
+    add_state_verb(cli);
+    add_attach_verbs(cli);
+    add_mount_verbs(cli);
+    add_why_verb(cli);
+    add_trace_verb(cli);
+    add_record_verb(cli);
+    add_report_verb(cli);
+    add_top_verb(cli);
+    add_doctor_verb(cli);
+    add_completion_verb(cli);
 }
 
-void add_verbs_for(Cli &cli, std::string_view word)
+int run_command_line(int argc, char **argv, const std::function<std::string()> &version)
 {
-    const auto file = std::find_if(kVerbFiles.begin(), kVerbFiles.end(), [&](const VerbFile &f) {
-        return std::find(f.verbs.begin(), f.verbs.end(), word) != f.verbs.end();
+    CLI::App app{"Freeze, thaw and kill cgroups, and know that it is done.", "freezerctl"};
+    app.require_subcommand(1);
+    app.set_version_flag("--version", version);
+    app.failure_message([](const CLI::App *self, const CLI::Error &error) {
+        std::string name = "freezerctl";
+        for (const CLI::App *verb : self->get_subcommands())
+            name += " " + verb->get_name();
+        return std::string(error.what()) + "\nTry '" + name + " --help'.\n";
     });
-    if (word.empty() || file == kVerbFiles.end())
-        add_verbs(cli);
-    else
-        file->add(cli);
-}
 
-void add_hierarchy_option(CLI::App &verb, TargetArguments &targets)
-{
-    add_choice(verb, "--hierarchy", targets.hierarchy,
-               {{"v1", freezer::HierarchyChoice::kV1}, {"v2", freezer::HierarchyChoice::kV2}},
-               "Where to look (default: v2, or v1 where v2 cannot do it)");
-}
-
-void add_force_option(CLI::App &verb, TargetArguments &targets)
-{
-    verb.add_flag("--force", targets.force,
-                  "Also what the machine, or the session that this runs in, depends on");
-}
-
-void add_target_options(CLI::App &verb, TargetArguments &targets, bool required)
-{
-    verb.add_option(
-        "TARGET", targets.cgroups,
-        "A cgroup's path (/a/b, a/b, or absolute), or the name of a unit, container or pod");
-    add_choice(verb, "--type", targets.type,
-               {{"path", TargetType::kPath},
-                {"unit", TargetType::kUnit},
-                {"container", TargetType::kContainer},
-                {"pod", TargetType::kPod}},
-               "What TARGET is (default: a path if there is such a cgroup, else a name)");
-    verb.add_option("--pid", targets.pids, "The cgroup of this process")
-        ->check(CLI::PositiveNumber)
-        ->type_name("PID");
-    if (required)
-        verb.callback([&targets] {
-            if (targets.empty())
-                throw CLI::RequiredError("a TARGET or --pid");
-        });
-}
-
-void add_common_options(CLI::App &verb, CommonArguments &common)
-{
-    verb.add_flag("--json", common.json, "One JSON object for each target, on stdout");
-    verb.add_flag("--no-bpf", common.no_bpf, "Do not use BPF: the kernel's files alone decide");
-}
-
-void print(const std::string &text)
-{
-    std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-void complain(const std::string &text)
-{
-    std::fwrite(text.data(), 1, text.size(), stderr);
-}
-
-bool Session::open(const freezer::Config &config)
-{
-    auto opened = freezer::Freezer::open(config);
-    if (!opened) {
-        refuse("freezerctl", opened.error());
-        return false;
+    Cli cli(app);
+    add_verbs(cli);
+    try {
+        cli.parse(argc, argv);
+    } catch (const CLI::ParseError &error) {
+        return app.exit(error) == 0 ? kReached : kUsage;
     }
-    freezer_.emplace(std::move(*opened));
-    return true;
-}
-
-freezer::Result<std::unique_ptr<freezer::Cgroup>>
-Session::find(const std::string &text, const TargetArguments &arguments) const
-{
-    const freezer::Resolver &resolver = freezer_->resolver();
-    const auto by_name = [&]() -> freezer::Result<std::unique_ptr<freezer::Cgroup>> {
-        const auto named =
-            find_by_name(resolver, text, kind_of(arguments.type), arguments.hierarchy);
-        if (!named)
-            return named.error();
-        return resolver.by_path(named->path, named->hierarchy);
-    };
-    if (kind_of(arguments.type))
-        return by_name();
-    auto by_path = resolver.by_path(text, arguments.hierarchy);
-    if (by_path || arguments.type == TargetType::kPath || !may_be_name(text) ||
-        by_path.error().sys_errno != ENOENT)
-        return by_path;
-    auto named = by_name();
-    if (!named && named.error().kind == freezer::ErrorKind::kNoSuchCgroup)
-        return freezer::Error{freezer::ErrorKind::kNoSuchCgroup, ENOENT,
-                              by_path.error().message + "; and " + named.error().message};
-    return named;
-}
-
-bool Session::find_targets(const TargetArguments &arguments, bool harmful)
-{
-    // Only then: a command that this one starts inherits it.
-    if (arguments.cgroups.size() > kFewTargets)
-        freezer::raise_file_limit();
-    std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
-    freezer::Resolver::OwnCgroups own;
-    std::optional<freezer::Protected> guarded;
-    if (harmful)
-        own = freezer_->resolver().own_cgroups();
-    if (harmful && !arguments.force)
-        guarded.emplace(freezer_->resolver());
-    const auto take = [&](const std::string &name,
-                          freezer::Result<std::unique_ptr<freezer::Cgroup>> found) {
-        if (!found) {
-            refuse(name, found.error());
-            return;
-        }
-        if (harmful) {
-            if (auto harmless = freezer_->resolver().check_harmless(**found, own); !harmless) {
-                refuse(name, harmless.error());
-                return;
-            }
-        }
-        if (guarded) {
-            if (auto allowed = guarded->check(**found); !allowed) {
-                allowed.error().message += ": --force does it all the same";
-                refuse(name, allowed.error());
-                return;
-            }
-        }
-        if (ids.emplace((*found)->hierarchy_id(), (*found)->id()).second)
-            targets_.push_back(freezer::Target{name, std::move(*found)});
-    };
-    for (const std::string &text : arguments.cgroups)
-        take(text, find(text, arguments));
-    for (const int pid : arguments.pids) {
-        const std::string name = "--pid " + std::to_string(pid);
-        auto found = freezer_->resolver().by_pid(pid, arguments.hierarchy);
-        if (found && arguments.hierarchy == freezer::HierarchyChoice::kAny &&
-            freezer_->resolver().is_hybrid())
-            complain(name + ": its " + (*found)->hierarchy_name() + " cgroup " +
-                     printable((*found)->path()) + "\n");
-        take(name, std::move(found));
-    }
-    return code_ == kReached;
-}
-
-bool Session::open_output(const std::string &path)
-{
-    file_.reset(std::fopen(path.c_str(), "we"));
-    if (!file_) {
-        refuse(path, freezer::Error::from_errno(errno, "open it for the report"));
-        return false;
-    }
-    output_ = file_.get();
-    std::setvbuf(output_, nullptr, _IOLBF, 0); // whoever reads along sees whole lines
-    return true;
-}
-
-void Session::print(const std::string &text)
-{
-    std::fwrite(text.data(), 1, text.size(), output_);
-}
-
-void Session::refuse(const std::string &target, const freezer::Error &error)
-{
-    complain(printable(target) + ": " + printable(error.message) + "\n");
-    if (json_)
-        print(to_json(target, verb_, error) + "\n");
-    count(exit_code_of(error));
+    return cli.run();
 }
 
 } // namespace freezerctl

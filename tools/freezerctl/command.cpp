@@ -66,6 +66,11 @@ freezer::Result<pid_t> fork_into(int cgroup)
 
 } // namespace
 
+// Not in the header, where g++ 12 takes the -1 of a descriptor that was moved from for a pointer of
+// the Result around it, and warns that it is freed.
+Command::Command(Command &&other) noexcept = default;
+Command &Command::operator=(Command &&other) noexcept = default;
+
 freezer::Result<Command> Command::prepare(const std::vector<std::string> &arguments,
                                           const CommandOptions &options)
 {

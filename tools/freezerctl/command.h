@@ -32,8 +32,8 @@ class Command
   public:
     static freezer::Result<Command> prepare(const std::vector<std::string> &arguments,
                                             const CommandOptions &options = {});
-    Command(Command &&other) noexcept = default;
-    Command &operator=(Command &&other) noexcept = default;
+    Command(Command &&other) noexcept;
+    Command &operator=(Command &&other) noexcept;
     // One that was not started goes away by itself.
     ~Command() = default;
 

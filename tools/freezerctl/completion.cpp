@@ -9,6 +9,9 @@
 #include <optional>
 #include <set>
 
+#include <CLI/CLI.hpp>
+
+#include "tools/freezerctl/cli.h"
 #include "user/name_search.h"
 #include "user/protected.h"
 
@@ -20,6 +23,7 @@ namespace
 using freezer::State;
 
 struct CompletionArguments {
+    const CLI::App *all = nullptr; // the command line's own description
     std::string shell;
     bool words = false;
     std::vector<std::string> typed;
@@ -141,16 +145,16 @@ std::vector<std::string> targets_for(const std::string &verb, const std::string 
     return found;
 }
 
-int run_completion(const CLI::App &app, const CompletionArguments &args)
+int run_completion(const CompletionArguments &args)
 {
     if (!args.words) {
         print(completion_script(args.shell));
         return kReached;
     }
-    const Completion completion = complete_words(app, args.typed);
+    const Completion completion = complete_words(*args.all, args.typed);
     std::vector<std::string> words = completion.words;
     if (completion.target) {
-        const CLI::App *const verb = verb_named(app, args.typed.front());
+        const CLI::App *const verb = verb_named(*args.all, args.typed.front());
         for (std::string &target : targets_for(verb->get_name(), args.typed.back()))
             words.push_back(std::move(target));
     }
@@ -160,6 +164,19 @@ int run_completion(const CLI::App &app, const CompletionArguments &args)
             print(word + "\n");
     }
     return kReached;
+}
+
+void describe_completion(Syntax &syntax, CompletionArguments &args)
+{
+    args.all = syntax.verb().get_parent();
+    syntax.choice("SHELL", args.shell, {{"bash", "bash"}, {"zsh", "zsh"}, {"fish", "fish"}},
+                  "For which one");
+    syntax.flag("--words", args.words, "Print what the last of the words behind -- may become");
+    syntax.takes_command(args.typed);
+    syntax.check([&args] {
+        if (args.words ? args.typed.empty() : args.shell.empty())
+            Syntax::missing("SHELL, or --words -- WORD...");
+    });
 }
 
 } // namespace
@@ -262,19 +279,9 @@ complete -c freezerctl -n 'not __freezerctl_in_command' -f -a '(__freezerctl_wor
 
 void add_completion_verb(Cli &cli)
 {
-    const auto app = std::make_shared<const CLI::App *>(nullptr);
-    auto [verb, args] = cli.add_verb<CompletionArguments>(
-        "completion", "Print what makes a shell complete freezerctl's words",
-        [app](const CompletionArguments &arguments) { return run_completion(**app, arguments); });
-    *app = verb->get_parent();
-    verb->add_option("SHELL", args.shell, "bash, zsh or fish")
-        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-    verb->add_flag("--words", args.words, "Print what the last of the words behind -- may become");
-    cli.takes_command(*verb, args.typed);
-    verb->callback([&args = args] {
-        if (args.words ? args.typed.empty() : args.shell.empty())
-            throw CLI::RequiredError("SHELL, or --words -- WORD...");
-    });
+    cli.add_verb<CompletionArguments>({"completion"},
+                                      "Print what makes a shell complete freezerctl's words",
+                                      describe_completion, run_completion, Cli::Needs::kAll);
 }
 
 } // namespace freezerctl

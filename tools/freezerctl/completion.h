@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "tools/freezerctl/cli.h"
+namespace CLI
+{
+class App;
+} // namespace CLI
 
 namespace freezerctl
 {
-
-void add_completion_verb(Cli &cli);
 
 // What the last of the words, those behind "freezerctl", may become; of targets nothing.
 struct Completion {

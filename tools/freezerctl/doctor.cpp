@@ -43,18 +43,22 @@ int examine(const DoctorArguments &args)
     return code;
 }
 
+void describe_doctor(Syntax &syntax, DoctorArguments &args)
+{
+    syntax.flag("--json", args.json, "One JSON object on stdout");
+    syntax
+        .option("--require", args.require,
+                "Exit with 3 unless the machine has all of these features")
+        .value("FEATURE")
+        .separated_by(',');
+}
+
 } // namespace
 
 void add_doctor_verb(Cli &cli)
 {
-    auto [doctor, args] = cli.add_verb<DoctorArguments>(
-        "doctor", "Say what this machine can do, with a self-test", examine);
-    doctor->add_flag("--json", args.json, "One JSON object on stdout");
-    doctor
-        ->add_option("--require", args.require,
-                     "Exit with 3 unless the machine has all of these features")
-        ->type_name("FEATURE")
-        ->delimiter(',');
+    cli.add_verb<DoctorArguments>({"doctor"}, "Say what this machine can do, with a self-test",
+                                  describe_doctor, examine);
 }
 
 } // namespace freezerctl

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "tools/freezerctl/cli.h"
 #include "tools/freezerctl/command.h"
 #include "tools/freezerctl/guardian.h"
 #include "tools/freezerctl/interrupt.h"
+#include "tools/freezerctl/session.h"
 #include "user/freezer.h"
 #include "user/result.h"
 

@@ -90,22 +90,26 @@ int list(const ListArguments &args)
     return session.code();
 }
 
+void describe_list(Syntax &syntax, ListArguments &args)
+{
+    syntax.choice(
+        "--type", args.kind,
+        {{"unit", NameKind::kUnit}, {"container", NameKind::kContainer}, {"pod", NameKind::kPod}},
+        "Only these");
+    syntax.choice("--is", args.wanted, {{"frozen", Wanted::kFrozen}, {"thawed", Wanted::kThawed}},
+                  "Only what is in this state; frozen: or on the way");
+    syntax.flag("-a,--all", args.all, "Empty ones, too");
+    syntax.flag("-q,--quiet", args.quiet, "Names alone");
+    syntax.flag("--json", args.json, "One JSON object for each").excludes("--quiet");
+}
+
 } // namespace
 
 void add_list_verb(Cli &cli)
 {
-    auto [verb, args] = cli.add_verb<ListArguments>(
-        "list", "Show units, containers and pods by name, with their states", list);
-    add_choice<std::optional<NameKind>>(
-        *verb, "--type", args.kind,
-        {{"unit", NameKind::kUnit}, {"container", NameKind::kContainer}, {"pod", NameKind::kPod}},
-        "Only these");
-    add_choice(*verb, "--is", args.wanted,
-               {{"frozen", Wanted::kFrozen}, {"thawed", Wanted::kThawed}},
-               "Only what is in this state; frozen: or on the way");
-    verb->add_flag("-a,--all", args.all, "Empty ones, too");
-    auto *const quiet = verb->add_flag("-q,--quiet", args.quiet, "Names alone");
-    verb->add_flag("--json", args.json, "One JSON object for each")->excludes(quiet);
+    cli.add_verb<ListArguments>({"list"},
+                                "Show units, containers and pods by name, with their states",
+                                describe_list, list);
 }
 
 } // namespace freezerctl

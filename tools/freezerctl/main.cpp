@@ -29,35 +29,13 @@ std::string version()
     return text + "\nlibbpf " + freezer::libbpf_version();
 }
 
-int run(int argc, char **argv)
-{
-    CLI::App app{"Freeze, thaw and kill cgroups, and know that it is done.", "freezerctl"};
-    app.require_subcommand(1);
-    app.set_version_flag("--version", version);
-    app.failure_message([](const CLI::App *self, const CLI::Error &error) {
-        std::string name = "freezerctl";
-        for (const CLI::App *verb : self->get_subcommands())
-            name += " " + verb->get_name();
-        return std::string(error.what()) + "\nTry '" + name + " --help'.\n";
-    });
-
-    Cli cli(app);
-    add_verbs_for(cli, argc > 1 ? argv[1] : "");
-    try {
-        cli.parse(argc, argv);
-    } catch (const CLI::ParseError &error) {
-        return app.exit(error) == 0 ? kReached : kUsage;
-    }
-    return cli.run();
-}
-
 } // namespace
 } // namespace freezerctl
 
 int main(int argc, char **argv)
 {
     try {
-        return freezerctl::run(argc, argv);
+        return freezerctl::run_command_line(argc, argv, freezerctl::version);
     } catch (const std::exception &error) {
         std::fprintf(stderr, "freezerctl: %s\n", error.what());
         return freezerctl::kFailed;

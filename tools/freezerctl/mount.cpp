@@ -249,36 +249,40 @@ int umount(const UmountArguments &args)
     return session.code();
 }
 
+void describe_mount(Syntax &syntax, MountArguments &args)
+{
+    syntax.option("DIRECTORY", args.point, "Where to mount it").required();
+    syntax.option("--root", args.root, "Only this cgroup and what is below it (default: all)")
+        .value("CGROUP");
+    syntax.choice("--hierarchy", args.hierarchy,
+                  {{"v1", freezer::HierarchyChoice::kV1}, {"v2", freezer::HierarchyChoice::kV2}},
+                  "Where to look for the root (default: v2, or v1 where v2 cannot do it)");
+    syntax.choice(
+        "--words", args.words, {{"2008", freezer::Words::k2008}, {"v1", freezer::Words::kV1}},
+        "What freezer.state calls a thawed cgroup: RUNNING (2008, the default) or THAWED");
+    syntax.flag("--foreground", args.foreground, "Stay, and log to stderr");
+    syntax.flag("--allow-other", args.allow_other,
+                "Let other users in, each with the rights it has in the cgroups");
+    syntax.flag("--deferred-signals", args.deferred_signals,
+                "Keep signals to a frozen cgroup until it is thawed (v2)");
+    syntax.flag("--no-bpf", args.no_bpf, "Do not use BPF: the kernel's notifications alone wake");
+}
+
+void describe_umount(Syntax &syntax, UmountArguments &args)
+{
+    syntax.option("DIRECTORY", args.point, "Where it is mounted").required();
+    syntax.flag("--lazy", args.lazy, "Also when it is in use");
+}
+
 } // namespace
 
 void add_mount_verbs(Cli &cli)
 {
-    auto [mount_verb, mount_args] = cli.add_verb<MountArguments>(
-        "mount", "Show cgroups as the file system of 2008: freezer.state, tasks, signal.kill",
-        mount);
-    mount_verb->add_option("DIRECTORY", mount_args.point, "Where to mount it")->required();
-    mount_verb
-        ->add_option("--root", mount_args.root,
-                     "Only this cgroup and what is below it (default: all)")
-        ->type_name("CGROUP");
-    add_choice(*mount_verb, "--hierarchy", mount_args.hierarchy,
-               {{"v1", freezer::HierarchyChoice::kV1}, {"v2", freezer::HierarchyChoice::kV2}},
-               "Where to look for the root (default: v2, or v1 where v2 cannot do it)");
-    add_choice(*mount_verb, "--words", mount_args.words,
-               {{"2008", freezer::Words::k2008}, {"v1", freezer::Words::kV1}},
-               "What freezer.state calls a thawed cgroup: RUNNING (2008, the default) or THAWED");
-    mount_verb->add_flag("--foreground", mount_args.foreground, "Stay, and log to stderr");
-    mount_verb->add_flag("--allow-other", mount_args.allow_other,
-                         "Let other users in, each with the rights it has in the cgroups");
-    mount_verb->add_flag("--deferred-signals", mount_args.deferred_signals,
-                         "Keep signals to a frozen cgroup until it is thawed (v2)");
-    mount_verb->add_flag("--no-bpf", mount_args.no_bpf,
-                         "Do not use BPF: the kernel's notifications alone wake");
-
-    auto [umount_verb, umount_args] = cli.add_verb<UmountArguments>(
-        "umount", "Unmount what mount mounted; no cgroup changes", umount);
-    umount_verb->add_option("DIRECTORY", umount_args.point, "Where it is mounted")->required();
-    umount_verb->add_flag("--lazy", umount_args.lazy, "Also when it is in use");
+    cli.add_verb<MountArguments>(
+        {"mount"}, "Show cgroups as the file system of 2008: freezer.state, tasks, signal.kill",
+        describe_mount, mount);
+    cli.add_verb<UmountArguments>({"umount"}, "Unmount what mount mounted; no cgroup changes",
+                                  describe_umount, umount);
 }
 
 } // namespace freezerctl

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/session.h"
 #include "tools/freezerctl/text.h"
 
 namespace freezerctl

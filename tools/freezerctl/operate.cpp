@@ -274,82 +274,105 @@ int operate(Verb verb, const OperationArguments &args)
     return end_code(session, interrupt);
 }
 
-void add_waiting_options(CLI::App &verb, OperationArguments &args, const std::string &timeout)
+void add_waiting_options(Syntax &syntax, OperationArguments &args, const std::string &timeout)
 {
     args.timeout = timeout;
-    verb.add_option("--timeout", args.timeout,
-                    "Give up after this time: 10s, 250ms, 2m, infinity (default " + timeout + ")")
-        ->type_name("TIME");
-    verb.add_flag("--require-bpf", args.require_bpf, "Fail when BPF is not to be had")
-        ->excludes("--no-bpf");
-    verb.add_option("--ring-bytes", args.ring_bytes, "Size of the tracker's ring buffer")
-        ->group(""); // for tests
-    verb.add_flag("--unattached", args.unattached, "Do without the attached tracker")
-        ->group(""); // for tests and benchmarks
+    syntax
+        .option("--timeout", args.timeout,
+                "Give up after this time: 10s, 250ms, 2m, infinity (default " + timeout + ")")
+        .value("TIME");
+    syntax.flag("--require-bpf", args.require_bpf, "Fail when BPF is not to be had")
+        .excludes("--no-bpf");
+    syntax.option("--ring-bytes", args.ring_bytes, "Size of the tracker's ring buffer")
+        .hidden(); // for tests
+    syntax.flag("--unattached", args.unattached, "Do without the attached tracker")
+        .hidden(); // for tests and benchmarks
+}
+
+// What all of them take.
+void describe_operation(Syntax &syntax, OperationArguments &args,
+                        const std::string &timeout = "10s")
+{
+    add_target_options(syntax, args.targets, true);
+    add_hierarchy_option(syntax, args.targets);
+    add_common_options(syntax, args.common);
+    add_waiting_options(syntax, args, timeout);
+}
+
+void describe_freeze(Syntax &syntax, OperationArguments &args)
+{
+    describe_operation(syntax, args);
+    add_force_option(syntax, args.targets);
+    syntax.flag("--tasks", args.tasks, "A row for each task");
+    syntax.choice("--on-timeout", args.on_timeout,
+                  {{"thaw", FreezeOptions::OnTimeout::kThaw},
+                   {"keep", FreezeOptions::OnTimeout::kKeep},
+                   {"kill", FreezeOptions::OnTimeout::kKill}},
+                  "At the deadline: take the request back, leave it, or kill (default thaw)");
+    syntax.flag("--all-or-none", args.all_or_none,
+                "Thaw those that froze when one of them does not");
+    syntax
+        .option("--thaw-after", args.thaw_after,
+                "Thaw them again after this time, whatever happens")
+        .value("TIME");
+    syntax
+        .option("--report", args.report_file,
+                "Write the report to this file (with a command: default stderr)")
+        .value("FILE");
+    syntax.takes_command(args.command);
+    syntax.footer("With -- COMMAND [ARGUMENT...]: run that while they are frozen, then thaw them; "
+                  "exit with its code");
+}
+
+void describe_thaw(Syntax &syntax, OperationArguments &args)
+{
+    describe_operation(syntax, args);
+}
+
+void describe_kill(Syntax &syntax, OperationArguments &args)
+{
+    describe_operation(syntax, args);
+    add_force_option(syntax, args.targets);
+    syntax.flag("--remove", args.remove, "Remove the cgroups when they are empty");
+    syntax
+        .option("--signal", args.signal,
+                "Send this signal (name or number), once to each process, all at one time")
+        .excludes("--remove")
+        .value("SIG");
+    syntax.flag("--keep-frozen", args.keep_frozen, "Do not thaw after --signal").needs("--signal");
+    syntax.flag("--wait", args.wait, "Wait until --signal has acted, and say how")
+        .needs("--signal");
+}
+
+void describe_wait(Syntax &syntax, OperationArguments &args)
+{
+    describe_operation(syntax, args, "infinity");
+    syntax
+        .choice("--for", args.goal,
+                {{"frozen", Goal::kFrozen}, {"thawed", Goal::kThawed}, {"empty", Goal::kEmpty}},
+                "The state to wait for")
+        .required();
+}
+
+template <Verb verb> int run_verb(const OperationArguments &args)
+{
+    return operate(verb, args);
 }
 
 } // namespace
 
 void add_operation_verbs(Cli &cli)
 {
-    const auto add = [&](Verb verb, const std::string &description, const std::string &timeout) {
-        auto added = cli.add_verb<OperationArguments>(
-            to_string(verb), description,
-            [verb](const OperationArguments &args) { return operate(verb, args); });
-        add_target_options(*added.first, added.second.targets, true);
-        add_hierarchy_option(*added.first, added.second.targets);
-        add_common_options(*added.first, added.second.common);
-        add_waiting_options(*added.first, added.second, timeout);
-        return added;
-    };
-
-    auto [freeze, freeze_args] = add(
-        Verb::kFreeze, "Freeze cgroups and wait until every task is in the refrigerator", "10s");
-    freeze->alias("pause");
-    add_force_option(*freeze, freeze_args.targets);
-    freeze->add_flag("--tasks", freeze_args.tasks, "A row for each task");
-    add_choice(*freeze, "--on-timeout", freeze_args.on_timeout,
-               {{"thaw", FreezeOptions::OnTimeout::kThaw},
-                {"keep", FreezeOptions::OnTimeout::kKeep},
-                {"kill", FreezeOptions::OnTimeout::kKill}},
-               "At the deadline: take the request back, leave it, or kill (default thaw)");
-    freeze->add_flag("--all-or-none", freeze_args.all_or_none,
-                     "Thaw those that froze when one of them does not");
-    freeze
-        ->add_option("--thaw-after", freeze_args.thaw_after,
-                     "Thaw them again after this time, whatever happens")
-        ->type_name("TIME");
-    freeze
-        ->add_option("--report", freeze_args.report_file,
-                     "Write the report to this file (with a command: default stderr)")
-        ->type_name("FILE");
-    cli.takes_command(*freeze, freeze_args.command);
-    freeze->footer("With -- COMMAND [ARGUMENT...]: run that while they are frozen, then thaw them; "
-                   "exit with its code");
-
-    auto [thaw, thaw_args] = add(Verb::kThaw, "Let cgroups run again", "10s");
-    (void)thaw_args;
-    thaw->alias("resume")->alias("unpause")->alias("unfreeze");
-
-    auto [kill, kill_args] =
-        add(Verb::kKill, "Kill every process of cgroups and wait until they are empty", "10s");
-    add_force_option(*kill, kill_args.targets);
-    kill->add_flag("--remove", kill_args.remove, "Remove the cgroups when they are empty");
-    auto *const signal =
-        kill->add_option("--signal", kill_args.signal,
-                         "Send this signal (name or number), once to each process, all at one time")
-            ->excludes("--remove")
-            ->type_name("SIG");
-    kill->add_flag("--keep-frozen", kill_args.keep_frozen, "Do not thaw after --signal")
-        ->needs(signal);
-    kill->add_flag("--wait", kill_args.wait, "Wait until --signal has acted, and say how")
-        ->needs(signal);
-
-    auto [wait, wait_args] = add(Verb::kWait, "Sleep until a state holds", "infinity");
-    add_choice(*wait, "--for", wait_args.goal,
-               {{"frozen", Goal::kFrozen}, {"thawed", Goal::kThawed}, {"empty", Goal::kEmpty}},
-               "The state to wait for")
-        ->required();
+    cli.add_verb<OperationArguments>(
+        {"freeze", "pause"}, "Freeze cgroups and wait until every task is in the refrigerator",
+        describe_freeze, run_verb<Verb::kFreeze>);
+    cli.add_verb<OperationArguments>({"thaw", "resume", "unpause", "unfreeze"},
+                                     "Let cgroups run again", describe_thaw, run_verb<Verb::kThaw>);
+    cli.add_verb<OperationArguments>({"kill"},
+                                     "Kill every process of cgroups and wait until they are empty",
+                                     describe_kill, run_verb<Verb::kKill>);
+    cli.add_verb<OperationArguments>({"wait"}, "Sleep until a state holds", describe_wait,
+                                     run_verb<Verb::kWait>);
 }
 
 } // namespace freezerctl

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/session.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/why_text.h"
 

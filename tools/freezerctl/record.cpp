@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "tools/freezerctl/cli.h"
 #include "tools/freezerctl/record_file.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/trace_run.h"
@@ -99,17 +100,20 @@ int record(const RecordArguments &args)
     return code;
 }
 
+void describe_record(Syntax &syntax, RecordArguments &args)
+{
+    add_trace_options(syntax, args);
+    syntax.option("-o,--output", args.output, "The file; '-' is stdout (default freezerctl.record)")
+        .value("FILE");
+    syntax.takes_command(args.command);
+}
+
 } // namespace
 
 void add_record_verb(Cli &cli)
 {
-    auto [verb, args] = cli.add_verb<RecordArguments>(
-        "record", "Write a trace to a file, for 'freezerctl report'", record);
-    add_trace_options(*verb, args);
-    verb->add_option("-o,--output", args.output,
-                     "The file; '-' is stdout (default freezerctl.record)")
-        ->type_name("FILE");
-    cli.takes_command(*verb, args.command);
+    cli.add_verb<RecordArguments>({"record"}, "Write a trace to a file, for 'freezerctl report'",
+                                  describe_record, record);
 }
 
 } // namespace freezerctl

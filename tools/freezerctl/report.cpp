@@ -123,27 +123,31 @@ int report(const ReportArguments &args)
     return write_out(*text, args.output);
 }
 
+void describe_report(Syntax &syntax, ReportArguments &args)
+{
+    syntax.option("FILE", args.file, "The recording; '-' is stdin (default freezerctl.record)");
+    syntax.choice("--format", args.format,
+                  {{"text", Format::kText},
+                   {"json", Format::kJson},
+                   {"summary", Format::kSummary},
+                   {"perfetto", Format::kPerfetto},
+                   {"svg", Format::kSvg},
+                   {"html", Format::kHtml}},
+                  "As what (default text)");
+    syntax.option("-o,--output", args.output, "Write to this file, not to stdout").value("FILE");
+    syntax
+        .option("--freeze", args.freeze,
+                "svg: which one, by its number in the summary (default: the slowest)")
+        .positive()
+        .value("N");
+}
+
 } // namespace
 
 void add_report_verb(Cli &cli)
 {
-    auto [verb, args] = cli.add_verb<ReportArguments>(
-        "report", "Show what 'freezerctl record' has written", report);
-    verb->add_option("FILE", args.file, "The recording; '-' is stdin (default freezerctl.record)");
-    add_choice(*verb, "--format", args.format,
-               {{"text", Format::kText},
-                {"json", Format::kJson},
-                {"summary", Format::kSummary},
-                {"perfetto", Format::kPerfetto},
-                {"svg", Format::kSvg},
-                {"html", Format::kHtml}},
-               "As what (default text)");
-    verb->add_option("-o,--output", args.output, "Write to this file, not to stdout")
-        ->type_name("FILE");
-    verb->add_option("--freeze", args.freeze,
-                     "svg: which one, by its number in the summary (default: the slowest)")
-        ->check(CLI::PositiveNumber)
-        ->type_name("N");
+    cli.add_verb<ReportArguments>({"report"}, "Show what 'freezerctl record' has written",
+                                  describe_report, report);
 }
 
 } // namespace freezerctl

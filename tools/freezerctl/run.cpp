@@ -310,45 +310,47 @@ int run_in_cgroup(const RunArguments &args)
     return report.left.count != 0 && args.fail_on_leftover ? kNotInState : kReached;
 }
 
-} // namespace
-
-void add_run_verb(Cli &cli)
+void describe_run(Syntax &syntax, RunArguments &args)
 {
-    auto [run, args] = cli.add_verb<RunArguments>(
-        "run", "Run a command in a cgroup of its own, and leave nothing of it behind",
-        run_in_cgroup);
-    run->add_option("--name", args.name, "Of the cgroup (default freezerctl-run-PID)")
-        ->type_name("NAME")
-        ->check([](const std::string &name) {
+    syntax.option("--name", args.name, "Of the cgroup (default freezerctl-run-PID)")
+        .value("NAME")
+        .check([](const std::string &name) {
             return name.find('/') == std::string::npos && name.find('\n') == std::string::npos &&
                            name != "." && name != ".."
                        ? std::string()
                        : "'" + name + "' cannot be the name of a cgroup";
         });
-    run->add_option("--parent", args.parent, "Make it in this cgroup (default: in our own)")
-        ->type_name("CGROUP");
-    run->add_flag("--frozen", args.frozen, "Do not start it before somebody thaws the cgroup");
-    run->add_option("--timeout", args.timeout, "End it after this time (default infinity)")
-        ->type_name("TIME");
-    run->add_option("--grace", args.grace,
-                    "How long what is left may take to end by itself (default 100ms)")
-        ->type_name("TIME");
-    run->add_flag("--fail-on-leftover", args.fail_on_leftover,
-                  "Exit with 3 when it ended with 0 and left processes behind");
-    run->add_option("--report", args.report_file, "Write the report here, not to stderr")
-        ->type_name("FILE");
-    add_common_options(*run, args.common);
-    cli.takes_command(*run, args.command);
-    run->allow_extras(); // for words of our own about them
-    run->callback([run = run, &args = args] {
-        if (!run->remaining().empty())
-            throw CLI::ValidationError(run->remaining().front(),
-                                       "not expected before --; the command stands behind it: "
-                                       "freezerctl run [OPTION...] -- COMMAND");
+    syntax.option("--parent", args.parent, "Make it in this cgroup (default: in our own)")
+        .value("CGROUP");
+    syntax.flag("--frozen", args.frozen, "Do not start it before somebody thaws the cgroup");
+    syntax.option("--timeout", args.timeout, "End it after this time (default infinity)")
+        .value("TIME");
+    syntax
+        .option("--grace", args.grace,
+                "How long what is left may take to end by itself (default 100ms)")
+        .value("TIME");
+    syntax.flag("--fail-on-leftover", args.fail_on_leftover,
+                "Exit with 3 when it ended with 0 and left processes behind");
+    syntax.option("--report", args.report_file, "Write the report here, not to stderr")
+        .value("FILE");
+    add_common_options(syntax, args.common);
+    syntax.takes_command(args.command);
+    syntax.refuse_words("not expected before --; the command stands behind it: "
+                        "freezerctl run [OPTION...] -- COMMAND");
+    syntax.check([&args] {
         if (args.command.empty())
-            throw CLI::RequiredError("-- COMMAND");
+            Syntax::missing("-- COMMAND");
     });
-    run->footer("-- COMMAND [ARGUMENT...]: what to run; its exit code is ours");
+    syntax.footer("-- COMMAND [ARGUMENT...]: what to run; its exit code is ours");
+}
+
+} // namespace
+
+void add_run_verb(Cli &cli)
+{
+    cli.add_verb<RunArguments>(
+        {"run"}, "Run a command in a cgroup of its own, and leave nothing of it behind",
+        describe_run, run_in_cgroup);
 }
 
 } // namespace freezerctl

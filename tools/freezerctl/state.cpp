@@ -84,22 +84,26 @@ int run_state(const StateArguments &args)
                      : set(session, *freeze, args, interrupt, *timeout_ns);
 }
 
+void describe_state(Syntax &syntax, StateArguments &args)
+{
+    args.targets.cgroups.resize(1);
+    syntax.option("TARGET", args.targets.cgroups.front(), "As for the other verbs").required();
+    syntax.option("STATE", args.word, "FROZEN, THAWED or RUNNING; without it: print the state");
+    add_hierarchy_option(syntax, args.targets);
+    add_force_option(syntax, args.targets);
+    add_common_options(syntax, args.common);
+    syntax.option("--timeout", args.timeout, "Give up waiting after this time (default 10s)")
+        .value("TIME");
+    syntax.flag("--no-wait", args.no_wait, "Return as soon as the request is made");
+}
+
 } // namespace
 
 void add_state_verb(Cli &cli)
 {
-    auto [state, args] = cli.add_verb<StateArguments>(
-        "state", "Print the state of a cgroup, or set it, in the words of freezer.state",
-        run_state);
-    args.targets.cgroups.resize(1);
-    state->add_option("TARGET", args.targets.cgroups.front(), "As for the other verbs")->required();
-    state->add_option("STATE", args.word, "FROZEN, THAWED or RUNNING; without it: print the state");
-    add_hierarchy_option(*state, args.targets);
-    add_force_option(*state, args.targets);
-    add_common_options(*state, args.common);
-    state->add_option("--timeout", args.timeout, "Give up waiting after this time (default 10s)")
-        ->type_name("TIME");
-    state->add_flag("--no-wait", args.no_wait, "Return as soon as the request is made");
+    cli.add_verb<StateArguments>(
+        {"state"}, "Print the state of a cgroup, or set it, in the words of freezer.state",
+        describe_state, run_state);
 }
 
 } // namespace freezerctl

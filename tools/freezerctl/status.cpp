@@ -76,24 +76,29 @@ int show_status(const StatusArguments &args)
     return session.code();
 }
 
+void describe_status(Syntax &syntax, StatusArguments &args)
+{
+    add_target_options(syntax, args.targets, false);
+    add_hierarchy_option(syntax, args.targets);
+    add_common_options(syntax, args.common);
+    syntax.flag("--tasks", args.tasks, "A row for each task");
+    syntax.choice(
+        "--is", args.is,
+        {{"frozen", "frozen"}, {"freezing", "freezing"}, {"thawed", "thawed"}, {"empty", "empty"}},
+        "Exit with 3 unless it is in this state");
+    syntax.check([&args] {
+        if (!args.is.empty() && args.targets.empty())
+            Syntax::refuse("--is", "needs a TARGET");
+    });
+}
+
 } // namespace
 
 void add_status_verb(Cli &cli)
 {
-    auto [status, args] = cli.add_verb<StatusArguments>(
-        "status", "Show states; without TARGET: every frozen or freezing cgroup", show_status);
-    add_target_options(*status, args.targets, false);
-    add_hierarchy_option(*status, args.targets);
-    add_common_options(*status, args.common);
-    status->add_flag("--tasks", args.tasks, "A row for each task");
-    add_choice<std::string>(
-        *status, "--is", args.is,
-        {{"frozen", "frozen"}, {"freezing", "freezing"}, {"thawed", "thawed"}, {"empty", "empty"}},
-        "Exit with 3 unless it is in this state");
-    status->callback([&args = args] {
-        if (!args.is.empty() && args.targets.empty())
-            throw CLI::ValidationError("--is", "needs a TARGET");
-    });
+    cli.add_verb<StatusArguments>({"status"},
+                                  "Show states; without TARGET: every frozen or freezing cgroup",
+                                  describe_status, show_status);
 }
 
 } // namespace freezerctl

@@ -210,19 +210,19 @@ int top(const TopArguments &args)
     return watch(cli, *session, view, screen, interrupt, end_ns);
 }
 
+void describe_options(Syntax &syntax, TopArguments &args)
+{
+    add_duration_option(syntax, args.duration);
+    syntax.flag("--once", args.once, "Print one table, and end");
+}
+
 } // namespace
 
 void add_top_verb(Cli &cli)
 {
-    auto [verb, args] = cli.add_verb<TopArguments>(
-        "top", "Show live which cgroups are frozen, freezing or being killed", top);
-    verb->add_option("--for", args.duration, "End after this time: 10s, 250ms, 2m")
-        ->type_name("TIME")
-        ->check([](const std::string &text) {
-            const auto time = freezer::parse_timeout(text);
-            return time ? std::string() : time.error().message;
-        });
-    verb->add_flag("--once", args.once, "Print one table, and end");
+    cli.add_verb<TopArguments>({"top"},
+                               "Show live which cgroups are frozen, freezing or being killed",
+                               describe_options, top);
 }
 
 } // namespace freezerctl

@@ -81,18 +81,22 @@ int trace(const LiveArguments &args)
     return run_trace("trace", args, sink);
 }
 
+void describe_trace(Syntax &syntax, LiveArguments &args)
+{
+    add_trace_options(syntax, args);
+    syntax.choice("--format", args.json, {{"text", false}, {"json", true}},
+                  "Lines, or one JSON object on each");
+    syntax.flag("--json", args.json, "The same as --format json");
+    syntax.flag("--json-schema", args.schema, "Print the schema of the JSON, and end");
+    syntax.takes_command(args.command);
+}
+
 } // namespace
 
 void add_trace_verb(Cli &cli)
 {
-    auto [verb, args] = cli.add_verb<LiveArguments>(
-        "trace", "Show every freeze, thaw and kill as it happens", trace);
-    add_trace_options(*verb, args);
-    add_choice(*verb, "--format", args.json, {{"text", false}, {"json", true}},
-               "Lines, or one JSON object on each");
-    verb->add_flag("--json", args.json, "The same as --format json");
-    verb->add_flag("--json-schema", args.schema, "Print the schema of the JSON, and end");
-    cli.takes_command(*verb, args.command);
+    cli.add_verb<LiveArguments>({"trace"}, "Show every freeze, thaw and kill as it happens",
+                                describe_trace, trace);
 }
 
 } // namespace freezerctl

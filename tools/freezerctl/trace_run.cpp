@@ -179,28 +179,24 @@ std::string describe_start(const std::vector<freezer::Target> &targets)
 
 } // namespace
 
-void add_trace_options(CLI::App &verb, TraceArguments &args)
+void add_trace_options(Syntax &syntax, TraceArguments &args)
 {
-    add_target_options(verb, args.targets, false);
+    add_target_options(syntax, args.targets, false);
     args.targets.hierarchy = freezer::HierarchyChoice::kV2; // v1 has no such tracepoints
-    verb.add_option("--events", args.events,
-                    "Only these, by comma: requests, tasks, cgroups, signals, life, or single ones "
-                    "(default: all; without TARGET signals and life only of freezing tasks)")
-        ->type_name("LIST")
-        ->check([](const std::string &list) {
+    syntax
+        .option("--events", args.events,
+                "Only these, by comma: requests, tasks, cgroups, signals, life, or single ones "
+                "(default: all; without TARGET signals and life only of freezing tasks)")
+        .value("LIST")
+        .check([](const std::string &list) {
             const auto mask = freezer::parse_event_list(list);
             return mask ? std::string() : mask.error().message;
         });
-    verb.add_option("--for", args.duration, "End after this time: 10s, 250ms, 2m")
-        ->type_name("TIME")
-        ->check([](const std::string &text) {
-            const auto time = freezer::parse_timeout(text);
-            return time ? std::string() : time.error().message;
-        });
-    verb.add_option("--buffer", args.buffer, "Size of the ring buffer in bytes")
-        ->check(CLI::Range(4096U, 1U << 30))
-        ->type_name("BYTES");
-    verb.add_flag("--stats", args.stats, "Print what the BPF programs cost, on stderr at the end");
+    add_duration_option(syntax, args.duration);
+    syntax.option("--buffer", args.buffer, "Size of the ring buffer in bytes")
+        .within(4096U, 1U << 30)
+        .value("BYTES");
+    syntax.flag("--stats", args.stats, "Print what the BPF programs cost, on stderr at the end");
 }
 
 int run_trace(const std::string &verb, const TraceArguments &args, TraceSink &sink)

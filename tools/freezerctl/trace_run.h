@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/session.h"
+#include "tools/freezerctl/syntax.h"
 #include "tools/freezerctl/trace_json.h"
 
 namespace freezerctl
@@ -22,7 +23,7 @@ struct TraceArguments {
     bool stats = false;
     std::vector<std::string> command;
 };
-void add_trace_options(CLI::App &verb, TraceArguments &args);
+void add_trace_options(Syntax &syntax, TraceArguments &args);
 
 // Where the events go. Each call returns false when nothing more can be taken.
 class TraceSink

@@ -59,22 +59,25 @@ int explain(const WhyArguments &args)
     return session.code();
 }
 
+void describe_why(Syntax &syntax, WhyArguments &args)
+{
+    add_target_options(syntax, args.targets, true, "This task alone, whatever it does");
+    add_hierarchy_option(syntax, args.targets);
+    add_common_options(syntax, args.common);
+    syntax.choice("--for", args.purpose,
+                  {{"state", WhyReport::Purpose::kState},
+                   {"freeze", WhyReport::Purpose::kFreeze},
+                   {"kill", WhyReport::Purpose::kKill}},
+                  "What is held up: what its state says, a freeze, or a kill (default state)");
+}
+
 } // namespace
 
 void add_why_verb(Cli &cli)
 {
-    auto [why, args] = cli.add_verb<WhyArguments>(
-        "why", "Say which tasks hold a freeze or a kill up, what they wait for, and who can help",
-        explain);
-    add_target_options(*why, args.targets, true);
-    add_hierarchy_option(*why, args.targets);
-    why->get_option("--pid")->description("This task alone, whatever it does");
-    add_common_options(*why, args.common);
-    add_choice(*why, "--for", args.purpose,
-               {{"state", WhyReport::Purpose::kState},
-                {"freeze", WhyReport::Purpose::kFreeze},
-                {"kill", WhyReport::Purpose::kKill}},
-               "What is held up: what its state says, a freeze, or a kill (default state)");
+    cli.add_verb<WhyArguments>(
+        {"why"}, "Say which tasks hold a freeze or a kill up, what they wait for, and who can help",
+        describe_why, explain);
 }
 
 } // namespace freezerctl
