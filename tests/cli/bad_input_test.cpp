@@ -50,6 +50,15 @@ TEST_F(BadInput, no_such_cgroup)
     expect_refused("/no-such-cgroup-here", 4, {"/no-such-cgroup-here: ", "does not exist"});
 }
 
+TEST_F(BadInput, no_such_verb)
+{
+    const Ran ran = run(std::vector<std::string>{"freez", good_.path()});
+    EXPECT_EQ(ran.status, 2);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_EQ(ran.err, "freez: there is no such verb\nTry 'freezerctl --help'.\n");
+    EXPECT_EQ(good_.read("cgroup.freeze"), "0\n");
+}
+
 TEST_F(BadInput, not_a_directory)
 {
     expect_refused(good_.path("cgroup.procs"), 4, {"is not a directory"});
