@@ -884,11 +884,11 @@ void Operation::fill_tracking(Job &job)
         return;
     if (report.verb == Verb::kKill && bpf->missed_exits() == missed_exits_before_)
         report.deaths = counts->exited;
+    if (report.goal != Goal::kFrozen)
+        return;
+    report.slowest = job.account.completer();
     const std::uint64_t request_ns = job.account.request_ns();
-    if (report.goal == Goal::kFrozen)
-        report.slowest = job.account.completer();
-    if (report.goal == Goal::kFrozen && counts->slowest && request_ns != 0 &&
-        counts->slowest_ns >= request_ns) {
+    if (counts->slowest && request_ns != 0 && counts->slowest_ns >= request_ns) {
         // Its switch comes after the moment when it was counted; see Account::arrival_of().
         const std::uint64_t frozen_ns = job.account.frozen_ns();
         const std::uint64_t at_ns =
@@ -897,8 +897,7 @@ void Operation::fill_tracking(Job &job)
                                   comm_of(*counts->slowest), at_ns - request_ns};
     }
     const auto &in_place = job.account.frozen_in_place();
-    if (report.goal == Goal::kFrozen && in_place &&
-        (!report.slowest || report.slowest->after_ns < in_place->after_ns))
+    if (in_place && (!report.slowest || report.slowest->after_ns < in_place->after_ns))
         report.slowest = in_place;
 }
 
