@@ -38,13 +38,13 @@ constexpr std::uint64_t kOtherDescriptors = 100;
 
 Operation::Operation(Freezer &freezer, std::span<Target> targets, Verb verb, Goal goal,
                      const WaitOptions &options)
-    : freezer_(freezer), goal_(goal), options_(options), jobs_(targets.size()),
+    : freezer_(freezer), goal_(goal), options_(options), reports_(targets.size()),
       silent_(!all_announce(targets)), late_due_ns_(options.late_after_ns)
 {
+    jobs_.reserve(targets.size());
     for (size_t i = 0; i < targets.size(); ++i) {
-        Job &job = jobs_[i];
-        job.cgroup = targets[i].cgroup.get();
-        job.slot = static_cast<std::uint32_t>(i);
+        Job &job =
+            jobs_.emplace_back(targets[i].cgroup.get(), static_cast<std::uint32_t>(i), reports_[i]);
         job.report.target = targets[i].name;
         job.report.path = job.cgroup->path();
         job.report.hierarchy = job.cgroup->hierarchy_name();
@@ -108,12 +108,7 @@ Result<std::vector<TargetReport>> Operation::run()
     finish();
     fill_reports();
     disarm();
-
-    std::vector<TargetReport> reports;
-    reports.reserve(jobs_.size());
-    for (Job &job : jobs_)
-        reports.push_back(std::move(job.report));
-    return reports;
+    return std::move(reports_);
 }
 
 bool Operation::can_begin_without_tracker() const

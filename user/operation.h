@@ -40,10 +40,14 @@ class Operation
 
   protected:
     struct Job {
-        Cgroup *cgroup = nullptr;
-        std::uint32_t slot = 0;
+        Job(Cgroup *of, std::uint32_t number, TargetReport &into)
+            : cgroup(of), slot(number), report(into)
+        {
+        }
+        Cgroup *cgroup;
+        std::uint32_t slot;
         Account account;
-        TargetReport report;
+        TargetReport &report;           // in reports_
         Reading before;                 // before begin()
         std::optional<Reading> verdict; // what it was settled on, if that was a reading
         std::uint64_t begin_ns = 0;     // just before the request was written
@@ -117,7 +121,8 @@ class Operation
     Freezer &freezer_;
     Goal goal_;
     const WaitOptions &options_;
-    std::vector<Job> jobs_;
+    std::vector<TargetReport> reports_;             // what run() returns
+    std::vector<Job> jobs_;                         // one for each report
     VerdictSource source_ = VerdictSource::kBefore; // of the look that is being taken
 
   private:
