@@ -372,6 +372,24 @@ void run_cgroups(const Lineup &lineup, const ScenarioOptions &options, const Rep
     measure_cycles(lineup, workloads, shape, std::move(result), report);
 }
 
+void run_depth(const Lineup &lineup, const ScenarioOptions &options, const Report &report)
+{
+    constexpr size_t kTasks = 1000;
+    for (const size_t depth : {8, 64}) {
+        Shape shape;
+        shape.rounds = rounds_for(options, 20);
+        ScenarioResult result =
+            make_result("depth",
+                        "1,000 processes in the lowest of " + std::to_string(depth) +
+                            " cgroups, each below the one before",
+                        kTasks);
+        result.cgroups = depth;
+        leave_out_runtimes(lineup, "a container has one cgroup here", result);
+        const Workloads workloads(make_chain(depth, kTasks));
+        measure_cycles(lineup, workloads, shape, std::move(result), report);
+    }
+}
+
 void run_kill(const Lineup &lineup, const ScenarioOptions &options, const Report &report)
 {
     constexpr size_t kTasks = 1000;
@@ -414,6 +432,7 @@ const std::vector<Scenario> &scenarios()
         {"churn", "10 tasks, frozen and thawed up to 200 times a second", run_churn},
         {"tasks", "10, 1,000, 10,000 and 50,000 tasks in one cgroup", run_tasks},
         {"cgroups", "1,000 cgroups of one task each", run_cgroups},
+        {"depth", "1,000 tasks below 8 and 64 cgroups", run_depth},
         {"kill", "1,000 tasks, until empty and removed", run_kill},
         {"spin", "tasks that never sleep, two for each CPU", run_spin},
     };

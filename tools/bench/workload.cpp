@@ -239,4 +239,18 @@ std::unique_ptr<Workload> make_cgroups(size_t cgroups)
     });
 }
 
+std::unique_ptr<Workload> make_chain(size_t cgroups, size_t tasks)
+{
+    return std::make_unique<Workload>([&](test::Scratch &scratch) {
+        std::string lowest; // the scratch cgroup itself is the first
+        for (size_t i = 1; i < cgroups; ++i)
+            lowest += lowest.empty() ? "c" : "/c";
+        if (!lowest.empty())
+            scratch.mkdir(lowest);
+        for (size_t i = 0; i < tasks; ++i)
+            scratch.spawn_sleeper(lowest);
+        return Workload::Filled{tasks, {""}};
+    });
+}
+
 } // namespace bench

@@ -91,6 +91,8 @@ std::unique_ptr<Workload> make_threads(size_t tasks);
 std::unique_ptr<Workload> make_processes(size_t tasks, TaskKind kind);
 // As many cgroups, with a process in each.
 std::unique_ptr<Workload> make_cgroups(size_t cgroups);
+// Processes in the lowest of as many cgroups, each below the one before; to act on is the first.
+std::unique_ptr<Workload> make_chain(size_t cgroups, size_t tasks);
 
 // Whether a control file's text has the words; the file is read from its start, which also takes
 // back the notification that it left.
