@@ -49,6 +49,16 @@ Result<Reading> CgroupV2::read()
     auto freeze = self_freezing();
     if (!freeze)
         return std::move(freeze).error();
+    auto reading = read_marks();
+    if (!reading)
+        return reading;
+    reading->self_freezing = *freeze;
+    reading->asked = reading->self_freezing || reading->flagged;
+    return reading;
+}
+
+Result<Reading> CgroupV2::read_marks()
+{
     auto events =
         events_ ? read_record(events_.get(), kEvents) : read_record_at(directory(), kEvents);
     if (!events)
@@ -64,8 +74,6 @@ Result<Reading> CgroupV2::read()
     reading.populated = populated->second != 0;
     reading.flagged = frozen->second != 0;
     reading.frozen = reading.flagged;
-    reading.self_freezing = *freeze;
-    reading.asked = reading.self_freezing || reading.flagged;
     if (reading.flagged) {
         if (auto looked = look_below(reading); !looked)
             return std::move(looked).error();
@@ -109,7 +117,7 @@ Status CgroupV2::look_below(Reading &reading)
     if (*own)
         reading.undecided.push_back(id());
     for (const auto &child : *below) {
-        auto inner = child->read();
+        auto inner = static_cast<CgroupV2 &>(*child).read_marks();
         if (!inner) {
             if (inner.error().kind == ErrorKind::kNoSuchCgroup)
                 continue;

@@ -45,6 +45,8 @@ class CgroupV2 final : public CgroupDirectory
 
     explicit CgroupV2(Place place);
 
+    // A reading without the request.
+    Result<Reading> read_marks();
     Status look_below(Reading &reading);
 
     // Opened by notify_fd(): an operation reads and writes both, and to open them costs more.

@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
-#include <memory>
 
 namespace freezer
 {
@@ -148,21 +147,23 @@ Result<std::vector<std::string>> list_directories_at(int dir_fd)
     auto fd = open_at(dir_fd, ".", O_RDONLY | O_DIRECTORY);
     if (!fd)
         return std::move(fd).error();
-    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::fdopendir(fd->get()), ::closedir);
-    if (!dir)
-        return Error::from_errno(errno, "open directory");
-    (void)fd->release(); // closedir() closes what fdopendir() was given
+    // Not opendir(3): a walk lists hundreds, and that takes twice as many system calls for each.
     std::vector<std::string> names;
-    errno = 0;
-    while (const dirent *entry = ::readdir(dir.get())) {
-        const std::string_view name = entry->d_name;
-        if (entry->d_type == DT_DIR && name != "." && name != "..")
-            names.emplace_back(name);
-        errno = 0;
+    alignas(dirent64) std::array<char, 8192> buffer;
+    for (;;) {
+        const ssize_t n = ::getdents64(fd->get(), buffer.data(), buffer.size());
+        if (n < 0)
+            return Error::from_errno(errno, "read directory");
+        if (n == 0)
+            return names;
+        for (ssize_t at = 0; at < n;) {
+            const auto *const entry = reinterpret_cast<const dirent64 *>(buffer.data() + at);
+            const std::string_view name = entry->d_name;
+            if (entry->d_type == DT_DIR && name != "." && name != "..")
+                names.emplace_back(name);
+            at += entry->d_reclen;
+        }
     }
-    if (errno != 0)
-        return Error::from_errno(errno, "read directory");
-    return names;
 }
 
 std::map<std::string, std::uint64_t, std::less<>> parse_keyed(std::string_view text)
