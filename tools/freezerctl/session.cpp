@@ -120,7 +120,7 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
             }
         }
         if (ids.emplace((*found)->hierarchy_id(), (*found)->id()).second)
-            targets_.push_back(freezer::Target{name, std::move(*found)});
+            targets_->push_back(freezer::Target{name, std::move(*found)});
     };
     for (const std::string &text : arguments.cgroups)
         take(text, find(text, arguments));

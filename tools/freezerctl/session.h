@@ -49,7 +49,7 @@ class Session
     Session &operator=(const Session &) = delete;
     // Leaves the targets open: the process ends with the verb, and the kernel closes the three
     // descriptors of each in less time than as many system calls take.
-    ~Session() { (void)new std::vector<freezer::Target>(std::move(targets_)); }
+    ~Session() { (void)targets_.release(); }
 
     // False, and said, when it cannot be had.
     bool open(const freezer::Config &config);
@@ -68,7 +68,7 @@ class Session
     void count(ExitCode code) { code_ = worse(code_, code); }
 
     [[nodiscard]] freezer::Freezer &freezer() { return *freezer_; }
-    [[nodiscard]] std::vector<freezer::Target> &targets() { return targets_; }
+    [[nodiscard]] std::vector<freezer::Target> &targets() { return *targets_; }
     [[nodiscard]] ExitCode code() const { return code_; }
 
   private:
@@ -80,7 +80,8 @@ class Session
     std::FILE *output_ = stdout;
     std::unique_ptr<std::FILE, int (*)(std::FILE *)> file_{nullptr, &std::fclose};
     std::optional<freezer::Freezer> freezer_;
-    std::vector<freezer::Target> targets_;
+    std::unique_ptr<std::vector<freezer::Target>> targets_ =
+        std::make_unique<std::vector<freezer::Target>>();
     ExitCode code_ = kReached;
 };
 
