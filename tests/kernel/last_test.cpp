@@ -63,6 +63,9 @@ TEST_F(Last, is_found_below_a_cgroup_with_tasks_too)
     scratch.spawn_sleeper();
     const pid_t late = straggler.spawn(scratch, "child");
     test::Foreigner friendly([&] {
+        // By then the other one has arrived.
+        if (!test::eventually([&] { return scratch.event("frozen") == 1; }))
+            return false;
         straggler.release();
         return true;
     });
