@@ -223,6 +223,17 @@ TEST_F(Trace, two_hundred_rounds_lose_nothing)
     EXPECT_EQ(freezer::total(session_->drops()), 0U);
 }
 
+// The kernel counts a task before it goes to sleep: one that a thaw finds in between never does,
+// and makes no event. /proc/PID/syscall waits for its switch away (task_current_syscall(),
+// lib/syscall.c).
+bool all_asleep(const test::Scratch &scratch)
+{
+    const auto threads = scratch.threads();
+    return std::none_of(threads.begin(), threads.end(), [](pid_t tid) {
+        return test::read_file("/proc/" + std::to_string(tid) + "/syscall").starts_with("running");
+    });
+}
+
 // A thaw so early that the task has not gone to sleep, or was just woken by the freeze once more.
 TEST_F(Trace, a_thaw_before_the_task_sleeps)
 {
@@ -257,6 +268,7 @@ TEST_F(Trace, thousands_of_tasks_while_nobody_reads_lose_nothing)
     open({scratch.path()});
     ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
     ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 1; }));
+    ASSERT_TRUE(test::eventually([&] { return all_asleep(scratch); }));
     ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
     EXPECT_TRUE(until([&] { return count(FZ_TR_LEFT) >= tasks; }));
     EXPECT_EQ(tids(FZ_TR_REACHED), set_of(scratch.threads()));
@@ -277,6 +289,7 @@ TEST_F(Trace, losses_are_counted_exactly)
     open({scratch.path()}, options);
     ASSERT_TRUE(scratch.write("cgroup.freeze", "1"));
     ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 1; }));
+    ASSERT_TRUE(test::eventually([&] { return all_asleep(scratch); }));
     ASSERT_TRUE(scratch.write("cgroup.freeze", "0"));
     const auto made = [&](fz_trace_kind kind) { return count(kind) + session_->drops()[kind]; };
     ASSERT_TRUE(until([&] { return made(FZ_TR_REACHED) >= tasks && made(FZ_TR_LEFT) >= tasks; }));
