@@ -39,25 +39,22 @@ void Cli::parse(int argc, char **argv)
 {
     // The first word is the verb: the command itself takes no options but --help.
     const std::string_view word = argc > 1 ? argv[1] : "";
-    if (!word.empty() && !word.starts_with('-') &&
-        std::none_of(verbs_.begin(), verbs_.end(),
-                     [&](const Verb &verb) { return verb.is_called(word); }))
-        Syntax::refuse(std::string(word), "there is no such verb");
     describe(word);
     const auto verb =
         std::find_if(described_.begin(), described_.end(), [&](const Described &described) {
-            return described.syntax.command() != nullptr &&
-                   described.syntax.verb().check_name(std::string(word));
+            return described.syntax.verb().check_name(std::string(word));
         });
-    if (verb != described_.end()) {
+    if (verb == described_.end()) {
+        if (!word.empty() && !word.starts_with('-'))
+            Syntax::refuse(std::string(word), "there is no such verb");
+    } else if (std::vector<std::string> *const command = verb->syntax.command()) {
         char **const end = argv + argc;
         char **const dashes = std::find_if(
             argv, end, [](const char *other) { return std::string_view(other) == "--"; });
         if (dashes != end) {
-            std::vector<std::string> &command = *verb->syntax.command();
-            command.assign(dashes + 1, end);
+            command->assign(dashes + 1, end);
             argc = static_cast<int>(dashes - argv);
-            if (command.empty())
+            if (command->empty())
                 Syntax::missing("a COMMAND after --");
         }
     }
