@@ -38,10 +38,14 @@ Result<UniqueFd> open_directory_beneath(int dir_fd, const std::string &relative)
     return fd;
 }
 
-Result<std::string> read_all(int fd, const std::string &name)
+namespace
+{
+
+template <size_t Size>
+Result<std::string> read_until_end(int fd, const std::string &name, bool short_is_end)
 {
     std::string content;
-    std::array<char, 16384> buffer;
+    std::array<char, Size> buffer;
     for (;;) {
         const ssize_t n =
             ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(content.size()));
@@ -51,10 +55,17 @@ Result<std::string> read_all(int fd, const std::string &name)
                 continue;
             return Error::from_errno(error, "read " + name);
         }
-        if (n == 0)
-            return content;
         content.append(buffer.data(), static_cast<size_t>(n));
+        if (n == 0 || (short_is_end && static_cast<size_t>(n) < buffer.size()))
+            return content;
     }
+}
+
+} // namespace
+
+Result<std::string> read_all(int fd, const std::string &name)
+{
+    return read_until_end<16384>(fd, name, false);
 }
 
 Result<std::string> read_file_at(int dir_fd, const std::string &name)
@@ -67,15 +78,7 @@ Result<std::string> read_file_at(int dir_fd, const std::string &name)
 
 Result<std::string> read_record(int fd, const std::string &name)
 {
-    std::array<char, 4096> buffer;
-    for (;;) {
-        const ssize_t n = ::pread(fd, buffer.data(), buffer.size(), 0);
-        if (n >= 0)
-            return std::string(buffer.data(), static_cast<size_t>(n));
-        const int error = errno;
-        if (error != EINTR)
-            return Error::from_errno(error, "read " + name);
-    }
+    return read_until_end<4096>(fd, name, true);
 }
 
 Result<std::string> read_record_at(int dir_fd, const std::string &name)

@@ -28,8 +28,9 @@ Result<UniqueFd> open_directory_beneath(int dir_fd, const std::string &relative)
 // takes back the POLLPRI that a notification left.
 Result<std::string> read_all(int fd, const std::string &name);
 Result<std::string> read_file_at(int dir_fd, const std::string &name);
-// The same of a control file that is one record (a cftype with seq_show() and no seq_start(),
-// kernel/cgroup/cgroup.c): such come whole with one read. Less than 4096 bytes.
+// The same of a file that the kernel makes as one record: a control file whose cftype has
+// seq_show() and no seq_start() (kernel/cgroup/cgroup.c), a file of ONE() in fs/proc/base.c. A read
+// that comes back short has its end, so no other has to find it.
 Result<std::string> read_record(int fd, const std::string &name);
 Result<std::string> read_record_at(int dir_fd, const std::string &name);
 

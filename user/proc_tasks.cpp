@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/proc_tasks.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,7 +54,8 @@ bool is_held_by_v1(std::string_view wchan, char state)
 
 std::string proc_file(std::uint32_t tid, const char *name)
 {
-    return read_text("/proc/" + std::to_string(tid) + "/" + name);
+    auto text = read_record_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/" + name);
+    return text ? std::move(*text) : std::string();
 }
 
 std::string_view innermost_function(std::string_view stack)

@@ -18,7 +18,7 @@
 namespace freezer
 {
 
-// The whole of /proc/TID/NAME, "" when it cannot be read.
+// The whole of /proc/TID/NAME, which is one record (see read_record()), "" when it cannot be read.
 std::string proc_file(std::uint32_t tid, const char *name);
 
 struct ProcStat {

@@ -43,16 +43,13 @@ Error refused(const std::string &why)
 Protected::Protected(const Resolver &resolver)
 {
     add(resolver, 1, "process 1, on which all others depend");
-    auto pid = static_cast<std::uint32_t>(::getpid());
-    for (int i = 0; i < kAncestorsMax; ++i) {
+    auto pid = static_cast<std::uint32_t>(::getppid());
+    for (int i = 0; i < kAncestorsMax && pid > 1; ++i) {
         const auto stat = parse_proc_stat(proc_file(pid, "stat"));
-        if (!stat || stat->parent <= 1)
-            break;
-        pid = stat->parent;
-        const auto parent = parse_proc_stat(proc_file(pid, "stat"));
         add(resolver, static_cast<int>(pid),
-            "process " + std::to_string(pid) + " " + (parent ? parent->comm : "") +
+            "process " + std::to_string(pid) + " " + (stat ? stat->comm : "") +
                 ", which freezerctl was started from");
+        pid = stat ? stat->parent : 0;
     }
     if (const auto sshd = listening_sshd())
         add(resolver, *sshd, "sshd, and nobody could log in");
@@ -61,15 +58,12 @@ Protected::Protected(const Resolver &resolver)
 void Protected::add(const Resolver &resolver, int pid, std::string what)
 {
     const std::string text = proc_file(static_cast<std::uint32_t>(pid), "cgroup");
-    const auto path_in = [&](HierarchyChoice choice, std::optional<std::uint32_t> number) {
-        const auto shown = number ? parse_proc_cgroup(text, *number) : std::nullopt;
-        if (!shown || *shown == "/")
-            return std::string(); // in the root, which no target holds
-        const auto cgroup = resolver.by_pid(pid, choice);
-        return cgroup ? (*cgroup)->path() : std::string();
+    const auto path_in = [&](Hierarchy hierarchy) {
+        auto path = resolver.path_from(text, pid, hierarchy);
+        return path ? std::move(*path) : std::string();
     };
-    processes_.push_back({std::move(what), path_in(HierarchyChoice::kV2, 0),
-                          path_in(HierarchyChoice::kV1, parse_v1_hierarchy(text, "freezer"))});
+    processes_.push_back(
+        {std::move(what), path_in(Hierarchy::kV2), path_in(Hierarchy::kV1Freezer)});
 }
 
 Status Protected::check(const Cgroup &cgroup) const

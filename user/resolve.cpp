@@ -143,12 +143,19 @@ Resolver::Resolver(std::vector<CgroupMount> all)
     if (const CgroupMount *const mount = find_mount(all_mounts_, Hierarchy::kV2))
         v2_ = *mount;
     if (const CgroupMount *const mount = find_mount(all_mounts_, Hierarchy::kV1Freezer)) {
-        const auto text = read_file_at(AT_FDCWD, "/proc/self/cgroup");
+        const auto text = read_record_at(AT_FDCWD, "/proc/self/cgroup");
         const auto number = text ? parse_v1_hierarchy(*text, "freezer") : std::nullopt;
         if (number) {
             v1_ = *mount;
             v1_hierarchy_ = *number;
         }
+    }
+    for (const auto &mount : {v2_, v1_}) {
+        if (!mount)
+            continue;
+        // Where it fails, the first that is looked for below it says why.
+        if (auto top = open_at(AT_FDCWD, mount->mount_point, O_PATH | O_DIRECTORY))
+            tops_.emplace(mount->mount_point, std::move(*top));
     }
 }
 
@@ -204,10 +211,16 @@ Error Resolver::not_usable(const CgroupMount &mount) const
 Result<std::unique_ptr<Cgroup>> Resolver::open_below(const CgroupMount &mount,
                                                      const std::string &path) const
 {
-    auto top = open_at(AT_FDCWD, mount.mount_point, O_PATH | O_DIRECTORY);
-    if (!top)
-        return std::move(top).error();
-    auto fd = open_directory_beneath(top->get(), path == "/" ? "." : path.substr(1));
+    const auto open = tops_.find(mount.mount_point);
+    UniqueFd other;
+    if (open == tops_.end()) {
+        auto top = open_at(AT_FDCWD, mount.mount_point, O_PATH | O_DIRECTORY);
+        if (!top)
+            return std::move(top).error();
+        other = std::move(*top);
+    }
+    auto fd = open_directory_beneath(open != tops_.end() ? open->second.get() : other.get(),
+                                     path == "/" ? "." : path.substr(1));
     if (!fd) {
         switch (fd.error().sys_errno) {
         case ENOENT:
@@ -305,15 +318,26 @@ Result<std::unique_ptr<Cgroup>> Resolver::by_pid(int pid, HierarchyChoice choice
 
 Result<std::unique_ptr<Cgroup>> Resolver::by_pid_in(const CgroupMount &mount, int pid) const
 {
-    const std::string name = "/proc/" + std::to_string(pid) + "/cgroup";
-    auto text = read_file_at(AT_FDCWD, name);
+    auto text = read_record_at(AT_FDCWD, "/proc/" + std::to_string(pid) + "/cgroup");
     if (!text) {
         if (text.error().sys_errno == ENOENT || text.error().sys_errno == ESRCH)
             return no_such("no process has the id " + std::to_string(pid));
         return std::move(text).error();
     }
-    const bool v2 = mount.hierarchy == Hierarchy::kV2;
-    auto path = parse_proc_cgroup(*text, v2 ? 0 : v1_hierarchy_);
+    auto path = path_from(*text, pid, mount.hierarchy);
+    if (!path)
+        return std::move(path).error();
+    return open_below(mount, *path);
+}
+
+Result<std::string> Resolver::path_from(std::string_view proc_cgroup, int pid,
+                                        Hierarchy hierarchy) const
+{
+    const bool v2 = hierarchy == Hierarchy::kV2;
+    auto mount = mount_for(v2 ? HierarchyChoice::kV2 : HierarchyChoice::kV1);
+    if (!mount)
+        return std::move(mount).error();
+    auto path = parse_proc_cgroup(proc_cgroup, v2 ? 0 : v1_hierarchy_);
     if (!path)
         return no_such("process " + std::to_string(pid) + " is in no " +
                        (v2 ? "v2" : "v1 freezer") + " cgroup");
@@ -321,14 +345,14 @@ Result<std::unique_ptr<Cgroup>> Resolver::by_pid_in(const CgroupMount &mount, in
     if (path->starts_with("/.."))
         return no_such("process " + std::to_string(pid) +
                        " is in a cgroup outside this cgroup namespace (" + *path + ")");
-    if (mount.root != "/") {
-        const auto below = path_below(mount.root, *path);
-        if (!below)
-            return no_such("the cgroup of process " + std::to_string(pid) + ", " + *path +
-                           ", is not below what is mounted at " + mount.mount_point);
-        return open_below(mount, *below);
-    }
-    return open_below(mount, *path);
+    const std::string &root = (*mount)->root;
+    if (root == "/")
+        return std::move(*path);
+    auto below = path_below(root, *path);
+    if (!below)
+        return no_such("the cgroup of process " + std::to_string(pid) + ", " + *path +
+                       ", is not below what is mounted at " + (*mount)->mount_point);
+    return std::move(*below);
 }
 
 std::vector<CgroupMount> Resolver::mounts() const
@@ -372,47 +396,40 @@ bool Resolver::any_v1_request() const
 
 std::string Resolver::v1_path_of(std::uint32_t tid) const
 {
-    const auto text = read_file_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/cgroup");
+    const auto text = read_record_at(AT_FDCWD, "/proc/" + std::to_string(tid) + "/cgroup");
     if (!text || !v1_)
         return "";
     return parse_proc_cgroup(*text, v1_hierarchy_).value_or("");
 }
 
 // By id, not by name: the same cgroup has other paths in other mounts and namespaces.
-std::vector<std::uint64_t> Resolver::own_cgroups_in(const CgroupMount &mount) const
+std::vector<std::uint64_t> Resolver::own_cgroups(const Cgroup &like) const
 {
     std::vector<std::uint64_t> ids;
-    auto own = by_pid_in(mount, ::getpid());
+    const CgroupMount *const mount = mount_of(like);
+    if (!mount)
+        return ids;
+    const auto own = by_pid_in(*mount, ::getpid());
     if (!own)
         return ids; // outside the mount, so nothing in the mount holds it
-    auto fd = open_at(AT_FDCWD, mount.mount_point + (*own)->path(), O_PATH | O_DIRECTORY);
-    std::string path = (*own)->path();
-    while (fd) {
+    ids.push_back((*own)->id());
+    const std::string &path = (*own)->path();
+    const auto above = path == "/" ? 0 : std::count(path.begin(), path.end(), '/');
+    UniqueFd parent;
+    for (auto i = above; i > 0; --i) {
+        auto next =
+            open_at(parent ? parent.get() : (*own)->directory(), "..", O_PATH | O_DIRECTORY);
         struct stat st {
         };
-        if (::fstat(fd->get(), &st) == 0)
-            ids.push_back(st.st_ino);
-        if (path == "/")
+        if (!next || ::fstat(next->get(), &st) != 0)
             break;
-        path = path.substr(0, path.rfind('/'));
-        if (path.empty())
-            path = "/";
-        fd = open_at(fd->get(), "..", O_PATH | O_DIRECTORY);
+        ids.push_back(st.st_ino);
+        parent = std::move(*next);
     }
     return ids;
 }
 
-Resolver::OwnCgroups Resolver::own_cgroups() const
-{
-    OwnCgroups own;
-    if (v2_)
-        own.v2 = own_cgroups_in(*v2_);
-    if (v1_)
-        own.v1 = own_cgroups_in(*v1_);
-    return own;
-}
-
-Status Resolver::check_harmless(const Cgroup &cgroup, const OwnCgroups &own) const
+Status Resolver::check_harmless(const Cgroup &cgroup, const std::vector<std::uint64_t> &own) const
 {
     const CgroupMount *const mount = mount_of(cgroup);
     if (!mount)
@@ -420,8 +437,7 @@ Status Resolver::check_harmless(const Cgroup &cgroup, const OwnCgroups &own) con
     if (cgroup.path() == "/" && mount->root == "/")
         return Error{ErrorKind::kRefused, 0,
                      "the root cgroup cannot be frozen or killed: name one below it"};
-    const auto &holders = cgroup.hierarchy_id() == 0 ? own.v2 : own.v1;
-    if (std::find(holders.begin(), holders.end(), cgroup.id()) != holders.end())
+    if (std::find(own.begin(), own.end(), cgroup.id()) != own.end())
         return Error{ErrorKind::kRefused, 0,
                      "it holds freezerctl itself, which would stop with it: run freezerctl "
                      "from a cgroup outside it"};

@@ -3,6 +3,7 @@
 #define FREEZERCTL_USER_RESOLVE_H
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "user/cgroup.h"
 #include "user/mounts.h"
 #include "user/result.h"
+#include "user/unique_fd.h"
 
 namespace freezer
 {
@@ -51,24 +53,24 @@ class Resolver
     [[nodiscard]] Result<std::vector<std::unique_ptr<Cgroup>>> roots() const;
     // Whether any v1 cgroup that this process can see asks to freeze. Cheap where there is no v1.
     [[nodiscard]] bool any_v1_request() const;
+    // The path of a process below the mount of kV2 or of kV1Freezer, from its /proc/PID/cgroup.
+    [[nodiscard]] Result<std::string> path_from(std::string_view proc_cgroup, int pid,
+                                                Hierarchy hierarchy) const;
     // The path of a task's v1 freezer cgroup, by the id it has here; "" if it cannot be told.
     [[nodiscard]] std::string v1_path_of(std::uint32_t tid) const;
 
-    // The ids of the cgroups that hold the calling process, at this moment, in each hierarchy.
-    struct OwnCgroups {
-        std::vector<std::uint64_t> v2;
-        std::vector<std::uint64_t> v1; // the freezer's
-    };
-    [[nodiscard]] OwnCgroups own_cgroups() const;
+    // The ids of the cgroups that hold the calling process, at this moment, in the hierarchy of
+    // `like`.
+    [[nodiscard]] std::vector<std::uint64_t> own_cgroups(const Cgroup &like) const;
     // kRefused when freezing or killing the cgroup would hit the caller or the whole machine: it is
-    // the root, or holds the calling process.
-    [[nodiscard]] Status check_harmless(const Cgroup &cgroup, const OwnCgroups &own) const;
+    // the root, or one of those that own_cgroups() found.
+    [[nodiscard]] Status check_harmless(const Cgroup &cgroup,
+                                        const std::vector<std::uint64_t> &own) const;
 
   private:
     explicit Resolver(std::vector<CgroupMount> all);
     // The mount that a choice names, or the error that there is none.
     [[nodiscard]] Result<const CgroupMount *> mount_for(HierarchyChoice choice) const;
-    [[nodiscard]] std::vector<std::uint64_t> own_cgroups_in(const CgroupMount &mount) const;
     [[nodiscard]] const CgroupMount *mount_of(const Cgroup &cgroup) const;
     [[nodiscard]] Result<std::unique_ptr<Cgroup>> open_below(const CgroupMount &mount,
                                                              const std::string &path) const;
@@ -79,8 +81,9 @@ class Resolver
     std::vector<CgroupMount> all_mounts_;
     bool knows_levels_ = false; // not in a cgroup namespace, which hides what is above its root
     std::optional<CgroupMount> v2_;
-    std::optional<CgroupMount> v1_;  // the freezer's
-    std::uint32_t v1_hierarchy_ = 0; // its number
+    std::optional<CgroupMount> v1_;                     // the freezer's
+    std::uint32_t v1_hierarchy_ = 0;                    // its number
+    std::map<std::string, UniqueFd, std::less<>> tops_; // open on those two, by mount point
 };
 
 // "/a/b" from "a//b/./": one leading slash, no empty or "." parts. kInvalid for "" and for "..".

@@ -744,8 +744,10 @@ Result<WhyReport> Explainer::explain_task(std::uint32_t tid)
     report.looks = impl.looks;
     // A vfork child may be in any cgroup.
     if (report.tasks.front().cause == Cause::kVfork) {
-        const std::string children =
-            proc_file(tid, ("task/" + std::to_string(tid) + "/children").c_str());
+        const std::string id = std::to_string(tid);
+        std::string children_path = "/proc/" + id;
+        children_path += "/task/" + id + "/children";
+        const std::string children = read_text(children_path);
         for (const std::string_view child : split_words(children)) {
             const auto child_tid = parse_number(child);
             if (!child_tid || !impl.snapshot)

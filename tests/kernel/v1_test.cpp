@@ -510,7 +510,7 @@ TEST_P(V1, the_root_is_refused)
     auto root = freezer().resolver().by_path(test::v1_mount());
     ASSERT_TRUE(root);
     const freezer::Resolver &resolver = freezer().resolver();
-    const auto harmless = resolver.check_harmless(**root, resolver.own_cgroups());
+    const auto harmless = resolver.check_harmless(**root, resolver.own_cgroups(**root));
     ASSERT_FALSE(harmless);
     EXPECT_EQ(harmless.error().kind, freezer::ErrorKind::kRefused);
 }

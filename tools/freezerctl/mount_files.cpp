@@ -396,7 +396,7 @@ int ControlFiles::send_signal(OpenFile &file, std::string_view text)
 
 int ControlFiles::check_harmless(const Cgroup &cgroup, const char *what) const
 {
-    const auto harmless = resolver_.check_harmless(cgroup, resolver_.own_cgroups());
+    const auto harmless = resolver_.check_harmless(cgroup, resolver_.own_cgroups(cgroup));
     if (harmless)
         return 0;
     log_.line(std::string("refused to ") + what + " " + cgroup.path() + ": " +

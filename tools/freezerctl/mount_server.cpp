@@ -171,7 +171,9 @@ freezer::Status serve(const freezer::Cgroup &root, const ServerOptions &options,
     auto opened = freezer::Freezer::open(options.config);
     if (!opened)
         return std::move(opened).error();
-    const freezer::Resolver resolver = opened->resolver();
+    const auto resolver = freezer::Resolver::open(); // many threads share it
+    if (!resolver)
+        return resolver.error();
     StateReader states(std::move(*opened));
     DeferredSignals deferred;
     StateWatcher watcher(options.config, deferred, log);
@@ -179,7 +181,7 @@ freezer::Status serve(const freezer::Cgroup &root, const ServerOptions &options,
         if (auto own = cgroup.open_below(""))
             watcher.await_thaw(std::move(*own));
     };
-    ControlFiles files(resolver, states, deferred, log, options.files,
+    ControlFiles files(*resolver, states, deferred, log, options.files,
                        [&](std::uint64_t id) { watcher.changed(id); });
     FreezerFs fs(root, files, watcher);
     fs.on_mounted = mounted;

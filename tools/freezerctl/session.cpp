@@ -3,7 +3,9 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <map>
 #include <set>
+#include <vector>
 
 #include "tools/freezerctl/json.h"
 #include "tools/freezerctl/text.h"
@@ -60,7 +62,7 @@ bool Session::open(const freezer::Config &config)
         refuse("freezerctl", opened.error());
         return false;
     }
-    freezer_.emplace(std::move(*opened));
+    freezer_ = std::make_unique<freezer::Freezer>(std::move(*opened));
     return true;
 }
 
@@ -94,10 +96,8 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
     if (arguments.cgroups.size() > kFewTargets)
         freezer::raise_file_limit();
     std::set<std::pair<std::uint32_t, std::uint64_t>> ids;
-    freezer::Resolver::OwnCgroups own;
+    std::map<std::uint32_t, std::vector<std::uint64_t>> own; // by hierarchy
     std::optional<freezer::Protected> guarded;
-    if (harmful)
-        own = freezer_->resolver().own_cgroups();
     if (harmful && !arguments.force)
         guarded.emplace(freezer_->resolver());
     const auto take = [&](const std::string &name,
@@ -107,7 +107,11 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
             return;
         }
         if (harmful) {
-            if (auto harmless = freezer_->resolver().check_harmless(**found, own); !harmless) {
+            const freezer::Resolver &resolver = freezer_->resolver();
+            const auto [ids_of_own, first] = own.try_emplace((*found)->hierarchy_id());
+            if (first)
+                ids_of_own->second = resolver.own_cgroups(**found);
+            if (auto harmless = resolver.check_harmless(**found, ids_of_own->second); !harmless) {
                 refuse(name, harmless.error());
                 return;
             }
