@@ -68,7 +68,7 @@ enum {
 
 enum fz_event_kind {
 	FZ_EV_FREEZE = 1,    /* the cgroup shall freeze; task = who asked */
-	FZ_EV_THAW = 2,      /* the cgroup shall thaw; task = who asked */
+	FZ_EV_THAW = 2,      /* the cgroup shall thaw; task = who asked; value = its frozen tasks */
 	FZ_EV_FROZEN = 3,    /* cgroup_notify_frozen 1: value = how many of its own tasks are */
 	FZ_EV_POPULATED = 4, /* cgroup_notify_populated: value = 0 or 1 */
 	FZ_EV_REMOVED = 5,   /* the cgroup was removed; task = who did it */

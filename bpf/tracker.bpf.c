@@ -371,8 +371,10 @@ int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 
 	bool own = current_is_owner(target);
 
-	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id), 0,
-		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_THAW));
+	/* Before the first is woken; of a frozen cgroup it is how many tasks it has of its own. */
+	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id),
+		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), own ? FZ_EVF_OWN : 0, fz_current(),
+		   !own && (target->wake & FZ_WAKE_THAW));
 	return 0;
 }
 

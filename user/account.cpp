@@ -72,6 +72,7 @@ void Account::apply(const fz_event &event)
             foreign_freeze_ = actor_of(event);
         break;
     case FZ_EV_THAW:
+        thawed_tasks_ = event.value;
         if (foreign)
             foreign_thaw_ = actor_of(event);
         break;

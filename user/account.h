@@ -35,6 +35,8 @@ class Account
     }
     // How many tasks of its own the kernel counted when it called the target frozen, if it told.
     [[nodiscard]] std::optional<std::uint32_t> frozen_tasks() const { return frozen_tasks_; }
+    // And when it was last asked to thaw it, before any of them ran.
+    [[nodiscard]] std::optional<std::uint32_t> thawed_tasks() const { return thawed_tasks_; }
     // The task whose arrival was that completion, if one's was.
     [[nodiscard]] std::optional<TaskTime> completer() const;
     [[nodiscard]] std::uint64_t empty_ns() const { return empty_ns_; }
@@ -81,6 +83,7 @@ class Account
     std::uint64_t confirmed_ns_ = 0;
     std::uint64_t empty_ns_ = 0;
     std::optional<std::uint32_t> frozen_tasks_; // of the completion at frozen_ns_, as ...
+    std::optional<std::uint32_t> thawed_tasks_;
     std::optional<TaskTime> completer_;
     std::optional<Actor> foreign_freeze_;
     std::optional<Actor> foreign_thaw_;

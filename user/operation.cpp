@@ -848,8 +848,10 @@ void Operation::fill_state(Job &job)
     if (report.verb == Verb::kKill)
         return;
     // To read the ids of many tasks takes longer than to freeze them; the kernel has just counted.
-    const auto counted = job.account.frozen_tasks();
-    if (stands && counted && job.verdict->frozen && job.verdict->cgroups == 1) {
+    const bool thawed = report.verb == Verb::kThaw && report.requested;
+    const auto counted = thawed ? job.account.thawed_tasks() : job.account.frozen_tasks();
+    const Reading &of = thawed ? job.before : *job.verdict;
+    if (stands && counted && of.frozen && of.cgroups == 1) {
         report.cgroups = 1;
         report.tasks = *counted;
     } else {

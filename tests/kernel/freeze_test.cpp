@@ -28,6 +28,15 @@ using test::Scratch;
 
 class Freeze : public test::OperationsTest
 {
+  protected:
+    // Thaws the scratch cgroup, which is said to hold so much.
+    void expect_thaw(const Scratch &scratch, size_t tasks, size_t cgroups = 1)
+    {
+        const auto report = thaw(scratch.path());
+        EXPECT_EQ(report.outcome, Outcome::kReached);
+        EXPECT_EQ(report.tasks, tasks);
+        EXPECT_EQ(report.cgroups, cgroups);
+    }
 };
 
 // A process with `threads` more threads, each of them counting its slot from `first` on.
@@ -64,7 +73,7 @@ TEST_F(Freeze, a_hundred_processes)
     EXPECT_LE(report.slowest->after_ns, report.elapsed_ns);
     expect_still(counters);
 
-    EXPECT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    expect_thaw(scratch, counters.size());
     EXPECT_EQ(scratch.event("frozen"), 0);
     expect_moving(counters);
 }
@@ -100,7 +109,7 @@ TEST_F(Freeze, a_tree)
     EXPECT_EQ(report.cgroups, 7U);
     EXPECT_EQ(report.tasks, 30U);
     expect_still(counters);
-    EXPECT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    expect_thaw(scratch, 30, 7);
     expect_moving(counters);
 }
 
@@ -146,7 +155,7 @@ TEST_F(Freeze, many_threads)
     expect_true_account(report, scratch);
     EXPECT_EQ(report.tasks, kProcesses * kEach);
     expect_still(counters);
-    EXPECT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    expect_thaw(scratch, kProcesses * kEach);
     expect_moving(counters);
 }
 
@@ -379,7 +388,7 @@ TEST_F(Freeze, zombies_do_not_count)
     EXPECT_NE(test::entry_of(report, parent), nullptr);
     EXPECT_EQ(test::entry_of(report, leader), nullptr);
     expect_still(counters);
-    EXPECT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    expect_thaw(scratch, 2);
     expect_moving(counters);
 }
 
@@ -390,7 +399,37 @@ TEST_F(Freeze, an_empty_cgroup)
     expect_true_account(report, scratch);
     EXPECT_EQ(report.tasks, 0U);
     EXPECT_FALSE(report.slowest);
-    EXPECT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+    expect_thaw(scratch, 0);
+}
+
+TEST_F(Freeze, a_thaw_counts_who_is_there_by_then)
+{
+    Scratch scratch;
+    Scratch outside;
+    Counters counters(4);
+    const pid_t dies = scratch.spawn_napper(counters, 0, 5);
+    const pid_t leaves = scratch.spawn_napper(counters, 1, 5);
+    scratch.spawn_napper(counters, 2, 5);
+    const pid_t comes = outside.spawn_napper(counters, 3, 5);
+    expect_moving(counters);
+    ASSERT_EQ(freeze(scratch.path()).tasks, 3U);
+
+    // SIGKILL takes effect at once, and what comes in freezes.
+    ASSERT_EQ(::kill(dies, SIGKILL), 0);
+    ASSERT_TRUE(test::eventually([&] { return scratch.threads().size() == 2; }));
+    ASSERT_TRUE(outside.write("cgroup.procs", std::to_string(leaves)));
+    ASSERT_TRUE(scratch.write("cgroup.procs", std::to_string(comes)));
+    ASSERT_TRUE(test::eventually([&] { return scratch.event("frozen") == 1; }));
+    expect_thaw(scratch, 2);
+    scratch.mkdir("below");
+    ASSERT_TRUE(scratch.write("cgroup.procs", std::to_string(comes), "below"));
+    ASSERT_EQ(freeze(scratch.path()).tasks, 2U);
+    expect_thaw(scratch, 2, 2);
+    // Nothing was frozen, so nothing was counted.
+    const auto again = thaw(scratch.path());
+    EXPECT_TRUE(again.already);
+    EXPECT_EQ(again.tasks, 2U);
+    EXPECT_EQ(again.cgroups, 2U);
 }
 
 TEST_F(Freeze, already_frozen_does_nothing)

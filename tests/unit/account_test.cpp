@@ -127,6 +127,16 @@ TEST(AccountTest, the_completion_is_of_this_request)
     EXPECT_EQ(account.request_ns(), 200U);
 }
 
+TEST(AccountTest, how_many_a_thaw_found)
+{
+    Account account;
+    EXPECT_FALSE(account.thawed_tasks());
+    account.apply(event_of(FZ_EV_THAW, 100, 0, 12));
+    EXPECT_EQ(account.thawed_tasks(), 12U);
+    account.apply(event_of(FZ_EV_UNFROZEN, 110));
+    EXPECT_EQ(account.thawed_tasks(), 12U);
+}
+
 TEST(AccountTest, the_task_that_completed_it)
 {
     Account account;
