@@ -47,9 +47,15 @@ class Session
     Session(std::string verb, bool json) : verb_(std::move(verb)), json_(json) {}
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
-    // Leaves the targets open: the process ends with the verb, and the kernel closes the three
-    // descriptors of each in less time than as many system calls take.
-    ~Session() { (void)targets_.release(); }
+    // Leaves the targets and the tracker open: the process ends with the verb, and the kernel puts
+    // its descriptors and mappings away in less time than as many system calls take. Every
+    // operation has taken back what it told the tracker; what a killed one has not, the next client
+    // does (Tracker::open_pinned()).
+    ~Session()
+    {
+        (void)targets_.release();
+        (void)freezer_.release();
+    }
 
     // False, and said, when it cannot be had.
     bool open(const freezer::Config &config);
@@ -79,7 +85,7 @@ class Session
     bool json_;
     std::FILE *output_ = stdout;
     std::unique_ptr<std::FILE, int (*)(std::FILE *)> file_{nullptr, &std::fclose};
-    std::optional<freezer::Freezer> freezer_;
+    std::unique_ptr<freezer::Freezer> freezer_;
     std::unique_ptr<std::vector<freezer::Target>> targets_ =
         std::make_unique<std::vector<freezer::Target>>();
     ExitCode code_ = kReached;
