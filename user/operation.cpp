@@ -94,6 +94,7 @@ Result<std::vector<TargetReport>> Operation::run()
             job.before.asked && !job.following)
             follow(job);
     }
+    asked_ns_ = now_ns();
     // What our own writes left in the queues is no sign of others.
     (void)set->poll();
     for (Job &job : jobs_)
@@ -216,13 +217,20 @@ Status Operation::arm(WaitSet &set)
 Status Operation::arm_notifications(WaitSet &set, Job &job)
 {
     if (spare_descriptors_) {
-        const auto path = job.cgroup->notify_path();
-        return path ? set.watch(*path, kBelowTokens + job.slot) : Status();
+        // The tracker tells the same, and without a watch for each.
+        notifications_later_ = tracker() != nullptr;
+        return notifications_later_ ? Status() : watch_notifications(set, job);
     }
     auto fd = job.cgroup->notify_fd();
     if (!fd)
         return std::move(fd).error();
     return *fd >= 0 ? set.add_notifications(*fd, job.slot) : Status();
+}
+
+Status Operation::watch_notifications(WaitSet &set, const Job &job)
+{
+    const auto path = job.cgroup->notify_path();
+    return path ? set.watch(*path, kBelowTokens + job.slot) : Status();
 }
 
 void Operation::watch_files(WaitSet &set)
@@ -231,6 +239,8 @@ void Operation::watch_files(WaitSet &set)
     for (Job &job : jobs_) {
         if (job.settled)
             continue;
+        if (notifications_later_)
+            (void)watch_notifications(set, job);
         for (const WatchPath &path : job.cgroup->watch_paths()) {
             auto watched = set.watch(path, job.slot);
             // Where it cannot be watched (too many watches, no permission above), the tracker's
@@ -270,7 +280,7 @@ Status Operation::sleep_until_settled(WaitSet &set)
         for (const WaitSet::Wake &wake : *wakes)
             handle(wake);
         look_at_touched();
-        if (without_tracker_ && now_ns() - start_ns_ >= kLateTrackerNs) {
+        if (without_tracker_ && now_ns() - asked_ns_ >= kLateTrackerNs) {
             track_from_now();
             look_for_kernel_threads();
             look_at_touched();
@@ -288,16 +298,17 @@ Status Operation::sleep_until_settled(WaitSet &set)
 int Operation::longest_sleep_ms() const
 {
     int longest_ms = reread_ms_ != 0 ? reread_ms_ : watching_files_ ? -1 : kShortWaitMs;
-    const auto wake_after = [&, since_ns = now_ns() - start_ns_](std::uint64_t after_ns) {
+    const auto wake_after = [&, at_ns = now_ns()](std::uint64_t from_ns, std::uint64_t after_ns) {
+        const std::uint64_t since_ns = at_ns - from_ns;
         const std::uint64_t left_ns = after_ns > since_ns ? after_ns - since_ns : 0;
         const auto left_ms =
             static_cast<int>(std::min<std::uint64_t>(left_ns / 1'000'000 + 1, kLongestTimerMs));
         longest_ms = longest_ms < 0 ? left_ms : std::min(longest_ms, left_ms);
     };
     if (options_.on_late)
-        wake_after(late_due_ns_);
+        wake_after(start_ns_, late_due_ns_);
     if (without_tracker_)
-        wake_after(kLateTrackerNs);
+        wake_after(asked_ns_, kLateTrackerNs);
     return longest_ms;
 }
 

@@ -136,6 +136,8 @@ class Operation
     Status arm(WaitSet &set);
     // Makes the kernel's own notifications wake it.
     Status arm_notifications(WaitSet &set, Job &job);
+    // The same with inotify, which takes no descriptor for each.
+    static Status watch_notifications(WaitSet &set, const Job &job);
     void handle(const WaitSet::Wake &wake);
     // Follows the tasks that are not frozen yet; see Cgroup::announces().
     void follow(Job &job);
@@ -181,6 +183,7 @@ class Operation
     bool without_tracker_ = false; // so far
     bool silent_ = false;          // some of the cgroups announce nothing
     bool spare_descriptors_ = false;
+    bool notifications_later_ = false; // with watch_files()
     // Of one pass over the jobs: what many of them have in common.
     struct SeenAbove {
         std::map<std::string, Result<std::optional<std::string>>> ancestors; // by hierarchy, parent
@@ -191,6 +194,7 @@ class Operation
     std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
     int reread_ms_ = 0;           // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
+    std::uint64_t asked_ns_ = 0; // the last request of begin() was made
     std::uint64_t dropped_before_ = 0;
     std::uint64_t missed_exits_before_ = 0;
 };

@@ -6,11 +6,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <unordered_set>
 
 namespace freezer
 {
@@ -134,11 +134,9 @@ Result<std::vector<WaitSet::Wake>> WaitSet::collect(int timeout_ms)
 
 void WaitSet::read_changes(std::vector<Wake> &wakes)
 {
+    std::unordered_set<std::uint64_t> known; // of thousands of files that change at once, too
     const auto add_once = [&](std::uint64_t token) {
-        const bool known = std::any_of(wakes.begin(), wakes.end(), [&](const Wake &w) {
-            return w.source == Source::kChange && w.token == token;
-        });
-        if (!known)
+        if (known.insert(token).second)
             wakes.push_back({Source::kChange, token});
     };
 
