@@ -304,9 +304,10 @@ class RawTurn : public Turn
     RawTurn(const Workload &workload, std::vector<std::string> directories,
             const Interface &interface, const MakeWaker &make_waker)
         : interface_(interface), directories_(std::move(directories)),
-          events_(open_each(interface.answer, O_RDONLY)),
-          freeze_(open_each(interface.request, O_WRONLY)), waker_(make_waker(workload, events_))
+          events_(open_each(interface.answer, O_RDONLY)), waker_(make_waker(workload, events_))
     {
+        if (has_room_for(2 * directories_.size()))
+            freeze_ = open_each(interface.request, O_WRONLY);
     }
 
     Claim freeze() override { return request(freeze_, interface_.freeze, interface_.frozen); }
@@ -322,22 +323,35 @@ class RawTurn : public Turn
     }
 
   private:
+    static freezer::UniqueFd open(const std::string &directory, const char *file, int flags)
+    {
+        return need(freezer::open_at(AT_FDCWD, directory + "/" + file, flags));
+    }
+
     [[nodiscard]] std::vector<freezer::UniqueFd> open_each(const char *file, int flags) const
     {
         std::vector<freezer::UniqueFd> out;
         for (const std::string &directory : directories_)
-            out.push_back(need(freezer::open_at(AT_FDCWD, directory + "/" + file, flags)));
+            out.push_back(open(directory, file, flags));
         return out;
     }
 
+    // `files`: empty where there is no room for them all; then each is opened for its write.
     Claim request(Files files, std::string_view value, const char *goal)
     {
-        Claim claim;
-        claim.begin_ns = freezer::now_ns();
-        for (const freezer::UniqueFd &file : files)
+        const auto write = [&](const freezer::UniqueFd &file) {
             need_system(::pwrite(file.get(), value.data(), value.size(), 0) ==
                             static_cast<ssize_t>(value.size()),
                         "write to a control file");
+        };
+        Claim claim;
+        claim.begin_ns = freezer::now_ns();
+        for (const freezer::UniqueFd &file : files)
+            write(file);
+        if (files.empty()) {
+            for (const std::string &directory : directories_)
+                write(open(directory, interface_.request, O_WRONLY));
+        }
         wait_for(goal, claim.begin_ns + kPatienceNs);
         claim.told_ns = claim.end_ns = freezer::now_ns();
         return claim;

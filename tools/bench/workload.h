@@ -67,7 +67,8 @@ class Workload
     // NULL: they are plain processes.
     [[nodiscard]] const Container *container() const { return container_ ? &*container_ : nullptr; }
 
-    // What the kernel's files say at this moment. Opened at the start, so that to ask is cheap.
+    // What the kernel's files say at this moment. Opened at the start, so that to ask is cheap,
+    // unless they are too many.
     [[nodiscard]] bool all_frozen() const;
     // None of the cgroups is there any more.
     [[nodiscard]] bool gone() const;
@@ -82,7 +83,7 @@ class Workload
     size_t tasks_ = 0;
     std::vector<std::string> paths_;
     std::vector<std::string> directories_;
-    std::vector<freezer::UniqueFd> events_; // cgroup.events of each
+    std::vector<freezer::UniqueFd> events_; // cgroup.events of each; none: they are too many
 };
 
 // Threads of a few processes. Fewer than asked for where the machine does not allow as many.
@@ -93,6 +94,9 @@ std::unique_ptr<Workload> make_processes(size_t tasks, TaskKind kind);
 std::unique_ptr<Workload> make_cgroups(size_t cgroups);
 // Processes in the lowest of as many cgroups, each below the one before; to act on is the first.
 std::unique_ptr<Workload> make_chain(size_t cgroups, size_t tasks);
+
+// Whether this process may have so many descriptors beside the few that it has in any case.
+bool has_room_for(size_t descriptors);
 
 // Whether a control file's text has the words; the file is read from its start, which also takes
 // back the notification that it left.
