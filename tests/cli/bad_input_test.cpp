@@ -59,6 +59,16 @@ TEST_F(BadInput, no_such_verb)
     EXPECT_EQ(good_.read("cgroup.freeze"), "0\n");
 }
 
+TEST_F(BadInput, no_verb)
+{
+    for (const std::vector<std::string> &words : {std::vector<std::string>{}, {""}}) {
+        const Ran ran = run(words);
+        EXPECT_EQ(ran.status, 2);
+        EXPECT_EQ(ran.out, "");
+        EXPECT_EQ(ran.err, "a VERB is required\nTry 'freezerctl --help'.\n");
+    }
+}
+
 TEST_F(BadInput, not_a_directory)
 {
     expect_refused(good_.path("cgroup.procs"), 4, {"is not a directory"});

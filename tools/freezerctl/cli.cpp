@@ -45,7 +45,9 @@ void Cli::parse(int argc, char **argv)
             return described.syntax.verb().check_name(std::string(word));
         });
     if (verb == described_.end()) {
-        if (!word.empty() && !word.starts_with('-'))
+        if (word.empty())
+            Syntax::missing("a VERB");
+        if (!word.starts_with('-'))
             Syntax::refuse(std::string(word), "there is no such verb");
     } else if (std::vector<std::string> *const command = verb->syntax.command()) {
         char **const end = argv + argc;
