@@ -60,6 +60,8 @@ struct WaitOptions {
     int interrupt_fd = -1;
     // List every task (TargetReport::entries).
     bool tasks = false;
+    // Called once, when the requests to all targets are made and before any is waited for.
+    std::function<void()> on_requested;
     // Told of each target that is not there after each `late_after_ns`, with what holds it up; and
     // at once, with `hopeless`, when a kernel thread in it will keep it from ever being frozen.
     std::function<void(const std::string &target, const WhyReport &report, bool hopeless)> on_late;

@@ -95,6 +95,8 @@ Result<std::vector<TargetReport>> Operation::run()
             follow(job);
     }
     asked_ns_ = now_ns();
+    if (options_.on_requested)
+        options_.on_requested();
     // What our own writes left in the queues is no sign of others.
     (void)set->poll();
     for (Job &job : jobs_)
@@ -297,7 +299,11 @@ Status Operation::sleep_until_settled(WaitSet &set)
 
 int Operation::longest_sleep_ms() const
 {
-    int longest_ms = reread_ms_ != 0 ? reread_ms_ : watching_files_ ? -1 : kShortWaitMs;
+    // Of many tasks the requests take long, and as long they may take to follow them.
+    const auto asking_ms = static_cast<int>(
+        std::min<std::uint64_t>((asked_ns_ - start_ns_) / 1'000'000, kLongestTimerMs));
+    const int short_ms = std::max(kShortWaitMs, asking_ms);
+    int longest_ms = reread_ms_ != 0 ? reread_ms_ : watching_files_ ? -1 : short_ms;
     const auto wake_after = [&, at_ns = now_ns()](std::uint64_t from_ns, std::uint64_t after_ns) {
         const std::uint64_t since_ns = at_ns - from_ns;
         const std::uint64_t left_ns = after_ns > since_ns ? after_ns - since_ns : 0;

@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/freezerctl/priority.h"
+
 namespace freezerctl
 {
 
@@ -23,11 +25,17 @@ void Cli::describe(const Verb &verb)
     described_.emplace_back(verb, *app);
 }
 
-void Cli::describe(std::string_view word)
+const Cli::Verb *Cli::verb_called(std::string_view word) const
 {
     const auto called = std::find_if(verbs_.begin(), verbs_.end(),
                                      [&](const Verb &verb) { return verb.is_called(word); });
-    if (called != verbs_.end() && called->needs == Needs::kItself) {
+    return called != verbs_.end() ? &*called : nullptr;
+}
+
+void Cli::describe(std::string_view word)
+{
+    const Verb *const called = verb_called(word);
+    if (called && called->kind != Kind::kAboutAll) {
         describe(*called);
         return;
     }
@@ -39,6 +47,8 @@ void Cli::parse(int argc, char **argv)
 {
     // The first word is the verb: the command itself takes no options but --help.
     const std::string_view word = argc > 1 ? argv[1] : "";
+    if (const Verb *const called = verb_called(word); called && called->kind == Kind::kUrgent)
+        raise_priority();
     describe(word);
     const auto verb =
         std::find_if(described_.begin(), described_.end(), [&](const Described &described) {

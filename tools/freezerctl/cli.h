@@ -20,8 +20,11 @@ namespace freezerctl
 class Cli
 {
   public:
-    // Which verbs have to be described for one to be parsed.
-    enum class Needs { kItself, kAll };
+    enum class Kind {
+        kOrdinary,
+        kUrgent,   // goes ahead of everything, from the moment that it is known; see priority.h
+        kAboutAll, // acts on the descriptions of all verbs
+    };
 
     // The verbs become subcommands of `app`, which is to live longer.
     explicit Cli(CLI::App &app) : app_(app) {}
@@ -32,9 +35,9 @@ class Cli
     template <typename Arguments>
     void add_verb(std::vector<std::string_view> names, std::string_view description,
                   void (*describe)(Syntax &, Arguments &), int (*run)(const Arguments &),
-                  Needs needs = Needs::kItself)
+                  Kind kind = Kind::kOrdinary)
     {
-        verbs_.push_back({std::move(names), description, needs, [describe, run](Syntax &syntax) {
+        verbs_.push_back({std::move(names), description, kind, [describe, run](Syntax &syntax) {
                               auto arguments = std::make_shared<Arguments>();
                               describe(syntax, *arguments);
                               return [arguments, run] { return run(*arguments); };
@@ -52,7 +55,7 @@ class Cli
     struct Verb {
         std::vector<std::string_view> names;
         std::string_view description;
-        Needs needs;
+        Kind kind;
         std::function<std::function<int()>(Syntax &)> describe; // returns what runs it
         [[nodiscard]] bool is_called(std::string_view word) const;
     };
@@ -61,6 +64,7 @@ class Cli
         Syntax syntax;
         std::function<int()> run;
     };
+    [[nodiscard]] const Verb *verb_called(std::string_view word) const;
     void describe(const Verb &verb);
 
     CLI::App &app_;

@@ -281,7 +281,7 @@ void add_completion_verb(Cli &cli)
 {
     cli.add_verb<CompletionArguments>({"completion"},
                                       "Print what makes a shell complete freezerctl's words",
-                                      describe_completion, run_completion, Cli::Needs::kAll);
+                                      describe_completion, run_completion, Cli::Kind::kAboutAll);
 }
 
 } // namespace freezerctl

@@ -10,6 +10,7 @@
 #include "tools/freezerctl/hold.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/priority.h"
 #include "tools/freezerctl/privileges.h"
 #include "tools/freezerctl/progress.h"
 #include "tools/freezerctl/text.h"
@@ -48,6 +49,9 @@ struct OperationArguments {
     bool wait = false;
     Goal goal = Goal::kFrozen;
 };
+
+// Of more the requests take long enough for those that were asked first to need the CPU.
+constexpr size_t kUrgentTargets = 16;
 
 // What it prints takes an account from the beginning.
 bool wants_tracker_first(const OperationArguments &args)
@@ -92,6 +96,9 @@ freezer::Result<std::vector<TargetReport>> call(Session &session, Verb verb,
         options.timeout_ns = timeout_ns;
         options.interrupt_fd = interrupt_fd;
         options.tasks = args.tasks;
+        // A thaw has nothing to wait for, and those that it woke are not to delay its report.
+        if (verb != Verb::kThaw)
+            options.on_requested = restore_priority;
         options.on_late = [&](const std::string &target, const freezer::WhyReport &report,
                               bool hopeless) { progress.tell(target, report, hopeless); };
         options.notice = [&](const std::string &target, const std::string &message) {
@@ -227,6 +234,8 @@ int operate(Verb verb, const OperationArguments &args)
     if (!session.open(config) ||
         !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill))
         return runs ? not_run(session.code()) : session.code();
+    if (session.targets().size() > kUrgentTargets)
+        restore_priority();
     std::optional<Hold> hold;
     if (runs || parsed->hold.thaw_after) {
         auto prepared = Hold::prepare(session.targets(), parsed->hold, interrupt);
@@ -365,12 +374,13 @@ void add_operation_verbs(Cli &cli)
 {
     cli.add_verb<OperationArguments>(
         {"freeze", "pause"}, "Freeze cgroups and wait until every task is in the refrigerator",
-        describe_freeze, run_verb<Verb::kFreeze>);
+        describe_freeze, run_verb<Verb::kFreeze>, Cli::Kind::kUrgent);
     cli.add_verb<OperationArguments>({"thaw", "resume", "unpause", "unfreeze"},
-                                     "Let cgroups run again", describe_thaw, run_verb<Verb::kThaw>);
+                                     "Let cgroups run again", describe_thaw, run_verb<Verb::kThaw>,
+                                     Cli::Kind::kUrgent);
     cli.add_verb<OperationArguments>({"kill"},
                                      "Kill every process of cgroups and wait until they are empty",
-                                     describe_kill, run_verb<Verb::kKill>);
+                                     describe_kill, run_verb<Verb::kKill>, Cli::Kind::kUrgent);
     cli.add_verb<OperationArguments>({"wait"}, "Sleep until a state holds", describe_wait,
                                      run_verb<Verb::kWait>);
 }

@@ -6,6 +6,7 @@
 #include "tools/freezerctl/cli.h"
 #include "tools/freezerctl/interrupt.h"
 #include "tools/freezerctl/json.h"
+#include "tools/freezerctl/priority.h"
 #include "tools/freezerctl/text.h"
 #include "user/duration.h"
 #include "user/freezer_words.h"
@@ -42,6 +43,7 @@ int set(Session &session, bool freeze, const StateArguments &args, const Interru
     freezer::FreezeOptions options;
     options.timeout_ns = args.no_wait ? 0 : timeout_ns;
     options.interrupt_fd = interrupt.get();
+    options.on_requested = restore_priority;
     // As in 2008: what cannot finish stays FREEZING until it is written again, or thawed.
     options.on_timeout = freezer::FreezeOptions::OnTimeout::kKeep;
     auto reports = freeze ? session.freezer().freeze(session.targets(), options)
@@ -103,7 +105,7 @@ void add_state_verb(Cli &cli)
 {
     cli.add_verb<StateArguments>(
         {"state"}, "Print the state of a cgroup, or set it, in the words of freezer.state",
-        describe_state, run_state);
+        describe_state, run_state, Cli::Kind::kUrgent);
 }
 
 } // namespace freezerctl
