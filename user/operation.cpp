@@ -187,6 +187,8 @@ Status Operation::arm(WaitSet &set)
     if (auto armed = arm_tracker(set); !armed)
         return armed;
     spare_descriptors_ = jobs_.size() * 3 + kOtherDescriptors > file_limit();
+    // The tracker tells the same, and without a watch for each.
+    notifications_later_ = spare_descriptors_ && tracker() != nullptr;
     for (Job &job : jobs_) {
         if (auto armed = arm_notifications(set, job); !armed) {
             fail_or_gone(job, armed.error());
@@ -218,11 +220,10 @@ Status Operation::arm(WaitSet &set)
 
 Status Operation::arm_notifications(WaitSet &set, Job &job)
 {
-    if (spare_descriptors_) {
-        // The tracker tells the same, and without a watch for each.
-        notifications_later_ = tracker() != nullptr;
-        return notifications_later_ ? Status() : watch_notifications(set, job);
-    }
+    if (notifications_later_)
+        return {};
+    if (spare_descriptors_)
+        return watch_notifications(set, job);
     auto fd = job.cgroup->notify_fd();
     if (!fd)
         return std::move(fd).error();
