@@ -43,7 +43,8 @@ int set(Session &session, bool freeze, const StateArguments &args, const Interru
     freezer::FreezeOptions options;
     options.timeout_ns = args.no_wait ? 0 : timeout_ns;
     options.interrupt_fd = interrupt.get();
-    options.on_requested = restore_priority;
+    if (freeze)
+        options.on_requested = restore_priority;
     // As in 2008: what cannot finish stays FREEZING until it is written again, or thawed.
     options.on_timeout = freezer::FreezeOptions::OnTimeout::kKeep;
     auto reports = freeze ? session.freezer().freeze(session.targets(), options)
