@@ -64,7 +64,7 @@ def _cross_build(archive, arch, out, say):
     if toolchain.c23_shim:
         libs = f"{_shim(prefix, out)} {libs}"
     arguments = [f"O={out}", f"ARCH={arch}", "GTEST_SRC=/usr/src/googletest"]
-    # Builds in half the time of -O2 -g, and nothing here is measured.
+    # Builds in half the time of -Os -g, and nothing here is measured.
     arguments.append("CXXFLAGS=-O1")
     arguments += [f"CROSS_COMPILE={prefix}", f"SYSROOT={sysroot}", f"EXTRA_LIBS={libs}"]
     if toolchain.newer_bpftool:
