@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "user/duration.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <ctime>
 #include <limits>
 
@@ -17,6 +17,11 @@ std::uint64_t now_ns()
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
            static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t later(std::uint64_t at_ns, std::uint64_t after_ns)
+{
+    return at_ns + std::min(after_ns, std::numeric_limits<std::uint64_t>::max() - at_ns);
 }
 
 Result<std::optional<std::uint64_t>> parse_timeout(std::string_view text)
@@ -60,25 +65,32 @@ Result<std::optional<std::uint64_t>> parse_timeout(std::string_view text)
     return malformed();
 }
 
+// In whole numbers: to print one with a floating point touches three pages, while a report waits.
 std::string format_duration(std::uint64_t ns)
 {
     struct Scale {
-        double ns;
+        std::uint64_t ns;
+        bool decimals; // may have some
         const char *unit;
     };
-    static constexpr std::array<Scale, 3> kScales{{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}}};
+    static constexpr std::array<Scale, 3> kScales{
+        {{1'000'000'000, true, " s"}, {1'000'000, true, " ms"}, {1'000, false, " us"}}};
 
-    std::array<char, 32> text{};
     for (const Scale &scale : kScales) {
-        const double value = static_cast<double>(ns) / scale.ns;
         // 999.6 us rounds to "1000 us", which is better said as "1.00 ms".
-        if (value < 0.9995)
+        if (ns < scale.ns - scale.ns / 2000)
             continue;
-        const int decimals = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-        const bool whole_us = scale.ns == 1e3;
-        std::snprintf(text.data(), text.size(), "%.*f %s", whole_us ? 0 : decimals, value,
-                      scale.unit);
-        return text.data();
+        std::uint64_t parts = 1; // of the unit, that are told
+        if (scale.decimals && ns < scale.ns * 10 - scale.ns / 200)
+            parts = 100;
+        else if (scale.decimals && ns < scale.ns * 100 - scale.ns / 20)
+            parts = 10;
+        const std::uint64_t part_ns = scale.ns / parts;
+        const std::uint64_t rounded = ns / part_ns + (ns % part_ns >= part_ns / 2 ? 1 : 0);
+        std::string text = std::to_string(rounded / parts);
+        if (parts > 1) // the first digit only keeps the zeros after the point
+            text += "." + std::to_string(parts + rounded % parts).substr(1);
+        return text + scale.unit;
     }
     return std::to_string(ns) + " ns";
 }

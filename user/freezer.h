@@ -27,6 +27,7 @@
 #include "user/result.h"
 #include "user/task_snapshot.h"
 #include "user/tracker.h"
+#include "user/unique_fd.h"
 #include "user/why.h"
 
 namespace freezer
@@ -168,6 +169,7 @@ class Freezer
     std::optional<TaskSnapshot> snapshot_; // beside tracker_; loaded at first use
     std::optional<TaskSnapshot> onlooker_; // stands alone, for status; loaded at first use
     std::optional<Error> tracking_error_;
+    UniqueFd inotify_;  // of the operations before, without a watch; see WaitSet::take_inotify()
     bool late_ = false; // the last operation began without the tracker
     std::optional<Explainer> explainer_;
 };

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -63,7 +62,7 @@ Result<std::vector<TargetReport>> Operation::run()
 {
     freezer_.late_ = false;
     choose_tracker();
-    auto set = WaitSet::open();
+    auto set = WaitSet::open(std::move(freezer_.inotify_));
     if (!set)
         return std::move(set).error();
     set_ = &*set;
@@ -111,6 +110,7 @@ Result<std::vector<TargetReport>> Operation::run()
     finish();
     fill_reports();
     disarm();
+    freezer_.inotify_ = set->take_inotify();
     return std::move(reports_);
 }
 
@@ -211,10 +211,8 @@ Status Operation::arm(WaitSet &set)
         if (auto added = set.add(options_.interrupt_fd, EPOLLIN, kInterruptToken); !added)
             return added;
     }
-    if (options_.timeout_ns) {
-        const std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
-        return set.set_deadline(std::min(start_ns_ + *options_.timeout_ns, limit));
-    }
+    if (options_.timeout_ns)
+        set.set_deadline(later(start_ns_, *options_.timeout_ns));
     return {};
 }
 

@@ -12,7 +12,6 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -329,12 +328,8 @@ class SignalSweep
             if (auto added = set_.add(options_.interrupt_fd, EPOLLIN, kInterruptToken); !added)
                 return std::move(added).error();
         }
-        if (options_.timeout_ns) {
-            const std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
-            if (auto set = set_.set_deadline(std::min(start_ns + *options_.timeout_ns, limit));
-                !set)
-                return std::move(set).error();
-        }
+        if (options_.timeout_ns)
+            set_.set_deadline(later(start_ns, *options_.timeout_ns));
         left_ = pending_.size();
         // Then only /proc tells of handlers and stops.
         bool blind = !tracker_;

@@ -3,29 +3,42 @@
 
 #include <sys/epoll.h>
 #include <sys/inotify.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <unordered_set>
+#include <utility>
+
+#include "user/duration.h"
 
 namespace freezer
 {
 namespace
 {
 
-// Tokens of the set's own descriptors; callers' tokens are slot numbers, far below.
+// The set's own; callers' tokens are slot numbers, far below.
 constexpr std::uint64_t kInotifyToken = ~0ULL;
-constexpr std::uint64_t kTimerToken = ~0ULL - 1;
+
+// epoll_wait(2) takes milliseconds in an int. Rounded up, so that it does not wake before its time.
+int milliseconds_until(std::uint64_t at_ns)
+{
+    const std::uint64_t since_ns = now_ns();
+    const std::uint64_t left_ns = at_ns > since_ns ? at_ns - since_ns : 0;
+    const std::uint64_t left_ms = left_ns / 1'000'000 + (left_ns % 1'000'000 != 0);
+    return static_cast<int>(std::min<std::uint64_t>(left_ms, std::numeric_limits<int>::max()));
+}
 
 } // namespace
 
-Result<WaitSet> WaitSet::open()
+Result<WaitSet> WaitSet::open(UniqueFd inotify)
 {
     WaitSet set;
+    set.inotify_ = std::move(inotify);
     set.epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
     if (!set.epoll_)
         return Error::from_errno(errno, "epoll_create1");
@@ -53,8 +66,11 @@ Status WaitSet::watch(const WatchPath &path, std::uint64_t token)
         inotify_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         if (!inotify_)
             return Error::from_errno(errno, "inotify_init1");
+    }
+    if (!listens_to_inotify_) {
         if (auto added = add(inotify_.get(), EPOLLIN, kInotifyToken); !added)
             return added;
+        listens_to_inotify_ = true;
     }
     const std::uint32_t mask = path.name.empty() ? IN_MODIFY : IN_DELETE | IN_ONLYDIR;
     const int wd = ::inotify_add_watch(inotify_.get(), path.path.c_str(), mask | IN_MASK_ADD);
@@ -75,23 +91,19 @@ void WaitSet::unwatch(std::uint64_t token)
     }
 }
 
-Status WaitSet::set_deadline(std::uint64_t at_ns)
+UniqueFd WaitSet::take_inotify()
 {
-    if (!timer_) {
-        timer_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-        if (!timer_)
-            return Error::from_errno(errno, "timerfd_create");
-        if (auto added = add(timer_.get(), EPOLLIN, kTimerToken); !added)
-            return added;
+    // Several watchers may share a descriptor, and then stand side by side.
+    for (auto it = watchers_.begin(); it != watchers_.end(); it = watchers_.upper_bound(it->first))
+        ::inotify_rm_watch(inotify_.get(), it->first);
+    watchers_.clear();
+    if (listens_to_inotify_) {
+        std::vector<Wake> of_nobody;
+        read_changes(of_nobody);
+        (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, inotify_.get(), nullptr);
+        listens_to_inotify_ = false;
     }
-    itimerspec spec{};
-    spec.it_value.tv_sec = static_cast<time_t>(at_ns / 1'000'000'000);
-    spec.it_value.tv_nsec = static_cast<long>(at_ns % 1'000'000'000);
-    if (at_ns == 0)
-        spec.it_value.tv_nsec = 1; // zero would disarm it
-    if (::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr) != 0)
-        return Error::from_errno(errno, "timerfd_settime");
-    return {};
+    return std::move(inotify_);
 }
 
 Result<std::vector<WaitSet::Wake>> WaitSet::wait()
@@ -109,10 +121,14 @@ Result<std::vector<WaitSet::Wake>> WaitSet::poll()
     return collect(0);
 }
 
-Result<std::vector<WaitSet::Wake>> WaitSet::collect(int timeout_ms)
+Result<std::vector<WaitSet::Wake>> WaitSet::collect(int longest_ms)
 {
+    if (deadline_ns_) {
+        const int left_ms = milliseconds_until(*deadline_ns_);
+        longest_ms = longest_ms < 0 ? left_ms : std::min(longest_ms, left_ms);
+    }
     std::array<epoll_event, 64> events;
-    const int n = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+    const int n = ::epoll_wait(epoll_.get(), events.data(), events.size(), longest_ms);
     if (n < 0) {
         const int error = errno;
         if (error == EINTR)
@@ -124,11 +140,11 @@ Result<std::vector<WaitSet::Wake>> WaitSet::collect(int timeout_ms)
         const std::uint64_t token = events[static_cast<size_t>(i)].data.u64;
         if (token == kInotifyToken)
             read_changes(wakes);
-        else if (token == kTimerToken)
-            wakes.push_back({Source::kDeadline, 0});
         else
             wakes.push_back({Source::kDescriptor, token});
     }
+    if (deadline_ns_ && now_ns() >= *deadline_ns_)
+        wakes.push_back({Source::kDeadline, 0});
     return wakes;
 }
 

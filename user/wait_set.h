@@ -29,7 +29,8 @@ class WaitSet
         std::uint64_t token; // as given; 0 for the deadline
     };
 
-    static Result<WaitSet> open();
+    // Uses what take_inotify() of an earlier set gave, if that is given.
+    static Result<WaitSet> open(UniqueFd inotify = {});
 
     // `events` as for epoll_ctl(2), level-triggered. The descriptor stays the caller's.
     Status add(int fd, std::uint32_t events, std::uint64_t token);
@@ -41,11 +42,16 @@ class WaitSet
     Status watch(const WatchPath &path, std::uint64_t token);
     // Takes back every watch() of the token.
     void unwatch(std::uint64_t token);
-    // Absolute time of CLOCK_MONOTONIC.
-    Status set_deadline(std::uint64_t at_ns);
+    // Takes back all of them, and hands over what they were made with, for another set: to close it
+    // takes the kernel milliseconds (fsnotify_wait_marks_destroyed(), fs/notify/mark.c), and
+    // nobody should wait for that. -1: there was no watch().
+    UniqueFd take_inotify();
+    // Absolute time of CLOCK_MONOTONIC. From then on, and at most a millisecond later, every call
+    // below tells of it.
+    void set_deadline(std::uint64_t at_ns) { deadline_ns_ = at_ns; }
 
     // Sleeps until something is there. One wake for each token and source. A signal handler that
-    // runs meanwhile makes it return an empty list.
+    // runs meanwhile makes it return an empty list, and so do three weeks.
     Result<std::vector<Wake>> wait();
     // The same, and empty also when nothing came within that time.
     Result<std::vector<Wake>> wait_at_most(int milliseconds);
@@ -58,12 +64,15 @@ class WaitSet
         std::string name;
     };
 
-    Result<std::vector<Wake>> collect(int timeout_ms);
+    // Sleeps no longer than that, and not beyond the deadline; -1: no longer than to the deadline.
+    Result<std::vector<Wake>> collect(int longest_ms);
     void read_changes(std::vector<Wake> &wakes);
 
     UniqueFd epoll_;
-    UniqueFd inotify_; // made by the first watch(): closing one with watches costs milliseconds
-    UniqueFd timer_;
+    UniqueFd inotify_;                // made by the first watch() of all
+    bool listens_to_inotify_ = false; // since the first of this set
+    // Not a timerfd: that is a descriptor more to make, to watch and to close for every operation.
+    std::optional<std::uint64_t> deadline_ns_;
     std::multimap<int, Watcher> watchers_; // by watch descriptor
 };
 

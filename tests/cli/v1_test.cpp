@@ -159,36 +159,38 @@ bool is_call(const std::string &line, std::initializer_list<const char *> names)
 
 constexpr auto kWaits = {"epoll_wait", "epoll_pwait", "epoll_pwait2"};
 
-// The lines of strace between the request to freeze and the deadline: kTimerToken in
-// user/wait_set.cpp.
-std::vector<std::string> calls_of_the_wait(const std::string &trace)
-{
+// What strace(1) saw of a freeze that waits for so long and gives up, from the request on.
+struct TracedFreeze {
     std::vector<std::string> calls;
-    std::istringstream lines(trace);
-    bool waits = false;
-    for (std::string line; std::getline(lines, line);) {
-        if (is_call(line, kWaits) && line.find("u64=18446744073709551614") != std::string::npos)
-            return calls;
-        if (waits)
-            calls.push_back(line);
-        waits |= line.find("\"FROZEN\"") != std::string::npos;
-    }
-    ADD_FAILURE() << "no deadline in the trace";
-    return calls;
-}
+    std::vector<std::string> waiting; // those that began well before the deadline
+};
 
-// What strace(1) sees of a freeze that waits for so long and gives up.
-std::vector<std::string> traced_freeze(const test::ScratchV1 &scratch, const std::string &timeout)
+TracedFreeze traced_freeze(const test::ScratchV1 &scratch, int timeout_ms)
 {
     const std::string file = "/tmp/freezerctl-strace-" + std::to_string(::getpid());
-    const std::string command = "strace -f -o " + file + " " + test::binary() +
-                                " freeze --timeout " + timeout + " " + scratch.dir() +
-                                " >/dev/null 2>&1";
+    const std::string command = "strace -f -ttt -o " + file + " " + test::binary() +
+                                " freeze --timeout " + std::to_string(timeout_ms) + "ms " +
+                                scratch.dir() + " >/dev/null 2>&1";
     const int status = std::system(command.c_str());
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 124) << command << ": " << status;
-    const std::string trace = test::read_file(file);
+    std::istringstream lines(test::read_file(file));
     ::unlink(file.c_str());
-    return calls_of_the_wait(trace);
+
+    TracedFreeze traced;
+    double until = 0;
+    for (std::string line; std::getline(lines, line);) {
+        int pid = 0;
+        double at = 0;
+        std::istringstream(line) >> pid >> at;
+        if (until != 0) {
+            traced.calls.push_back(line);
+            if (at < until)
+                traced.waiting.push_back(line);
+        } else if (line.find("\"FROZEN\"") != std::string::npos) {
+            until = at + (timeout_ms - 100) / 1e3;
+        }
+    }
+    return traced;
 }
 
 size_t count_calls(const std::vector<std::string> &calls, std::initializer_list<const char *> names,
@@ -199,8 +201,7 @@ size_t count_calls(const std::vector<std::string> &calls, std::initializer_list<
     }));
 }
 
-// Of the waits that end by themselves there is one at most, after which inotify joins in; what is
-// not to wait has the timeout 0.
+// Waits that ended by themselves; what is not to wait has the timeout 0.
 size_t count_timed_out(const std::vector<std::string> &calls)
 {
     return static_cast<size_t>(std::count_if(calls.begin(), calls.end(), [](const auto &line) {
@@ -219,18 +220,19 @@ TEST_F(CommandV1, a_wait_has_no_timer_but_the_deadline)
         GTEST_SKIP() << straggler.why();
     test::ScratchV1 scratch;
     scratch.adopt(straggler.spawn(scratch.v2()));
-    const auto shorter = traced_freeze(scratch, "200ms");
-    const auto longer = traced_freeze(scratch, "900ms");
-    for (const auto &calls : {shorter, longer}) {
-        EXPECT_FALSE(calls.empty());
-        EXPECT_EQ(count_calls(calls, {"nanosleep", "clock_nanosleep", "poll", "ppoll", "select",
-                                      "pselect6", "alarm", "setitimer", "timer_settime",
-                                      "timerfd_settime"}),
+    const auto shorter = traced_freeze(scratch, 300);
+    const auto longer = traced_freeze(scratch, 1000);
+    for (const auto &[calls, waiting] : {shorter, longer}) {
+        EXPECT_FALSE(waiting.empty());
+        EXPECT_EQ(count_calls(waiting, {"nanosleep", "clock_nanosleep", "poll", "ppoll", "select",
+                                        "pselect6", "alarm", "setitimer", "timer_settime",
+                                        "timerfd_settime"}),
                   0U);
-        EXPECT_LE(count_timed_out(calls), 1U);
+        // The one after which inotify joins in, and the one that the deadline ends.
+        EXPECT_LE(count_timed_out(waiting), 2U);
     }
-    const auto reads = [](const auto &calls) {
-        return count_calls(calls, {"openat", "openat2"}, "\"freezer.state\", O_RDONLY");
+    const auto reads = [](const TracedFreeze &traced) {
+        return count_calls(traced.calls, {"openat", "openat2"}, "\"freezer.state\", O_RDONLY");
     };
     EXPECT_LE(reads(longer), reads(shorter));
 }

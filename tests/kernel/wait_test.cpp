@@ -3,6 +3,10 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <string>
+
 #include "tests/support/foreigner.h"
 #include "tests/support/operations.h"
 #include "user/unique_fd.h"
@@ -120,6 +124,48 @@ TEST_P(Wait, until_interrupted)
     options.interrupt_fd = interrupt.get();
     EXPECT_EQ(wait(scratch.path(), Goal::kEmpty, options).outcome, Outcome::kInterrupted);
     EXPECT_TRUE(foreigner.succeeded());
+}
+
+struct Inotify {
+    size_t instances = 0;
+    size_t watches = 0;
+};
+
+// What this process has open.
+Inotify count_inotify()
+{
+    Inotify counted;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::error_code gone; // the listing's own
+        const auto link = "/proc/self/fd" / entry.path().filename();
+        if (std::filesystem::read_symlink(link, gone) != "anon_inode:inotify")
+            continue;
+        ++counted.instances;
+        std::ifstream lines(entry.path());
+        for (std::string line; std::getline(lines, line);)
+            counted.watches += line.starts_with("inotify wd:") ? 1 : 0;
+    }
+    return counted;
+}
+
+// To close an inotify instance takes milliseconds, which no report is to wait for.
+TEST_P(Wait, leaves_no_watch_behind_and_keeps_the_instance)
+{
+    Scratch scratch;
+    scratch.spawn_sleeper();
+    const auto long_wait = [&] {
+        const auto options = test::freeze_options(test::kShort);
+        EXPECT_EQ(wait(scratch.path(), Goal::kFrozen, options).outcome, Outcome::kDeadline);
+        return count_inotify();
+    };
+    const Inotify before = count_inotify();
+    const Inotify once = long_wait();
+    EXPECT_EQ(once.watches, before.watches);
+    EXPECT_LE(once.instances, before.instances + 1);
+    EXPECT_GE(once.instances, 1U);
+    const Inotify twice = long_wait();
+    EXPECT_EQ(twice.watches, before.watches);
+    EXPECT_EQ(twice.instances, once.instances);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, Wait, ::testing::Bool(), test::name_of_way);

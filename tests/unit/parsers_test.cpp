@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 #include "user/cgroup.h"
@@ -229,6 +230,14 @@ TEST(Durations, for_people)
     EXPECT_EQ(freezer::format_duration(12'340'000), "12.3 ms");
     EXPECT_EQ(freezer::format_duration(123'400'000), "123 ms");
     EXPECT_EQ(freezer::format_duration(2'300'000'000), "2.30 s");
+    EXPECT_EQ(freezer::format_duration(1'004'999), "1.00 ms");
+    EXPECT_EQ(freezer::format_duration(9'994'999), "9.99 ms");
+    EXPECT_EQ(freezer::format_duration(9'995'000), "10.0 ms");
+    EXPECT_EQ(freezer::format_duration(99'949'999), "99.9 ms");
+    EXPECT_EQ(freezer::format_duration(99'950'000), "100 ms");
+    EXPECT_EQ(freezer::format_duration(61'050'000'000), "61.1 s");
+    EXPECT_EQ(freezer::format_duration(1'234'567'890'123), "1235 s");
+    EXPECT_EQ(freezer::format_duration(std::numeric_limits<std::uint64_t>::max()), "18446744074 s");
 }
 
 TEST(Paths, are_normalized)

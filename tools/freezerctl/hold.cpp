@@ -116,8 +116,8 @@ class Guard
                     return false;
                 orders_ = read_orders(*letter);
                 told_ = true;
-                if (orders_.thaw_at_ns && !set->set_deadline(*orders_.thaw_at_ns))
-                    return true;
+                if (orders_.thaw_at_ns)
+                    set->set_deadline(*orders_.thaw_at_ns);
             }
             bool any = false;
             for_each_marked([&](Target &) { any = true; });
@@ -203,7 +203,9 @@ Hold::End Hold::wait(Session &session, const InterruptFd &interrupt)
             for (const freezer::WatchPath &path : targets[i].cgroup->watch_paths())
                 (void)set->watch(path, i);
         }
-        return thaw_at_ns_ ? set->set_deadline(*thaw_at_ns_) : freezer::Status();
+        if (thaw_at_ns_)
+            set->set_deadline(*thaw_at_ns_);
+        return {};
     };
     if (auto is_ready = ready(); !is_ready) {
         session.refuse("freezerctl", is_ready.error());

@@ -252,6 +252,7 @@ int operate(Verb verb, const OperationArguments &args)
     if (parsed->signal != 0)
         return send_signal(session, args, parsed->signal, parsed->timeout_ns, interrupt);
     Progress progress;
+    const size_t width = terminal_width(STDERR_FILENO); // now: nothing shall delay the report
     auto reports = call(session, verb, args, parsed->timeout_ns, interrupt.get(), progress);
     progress.clear();
     if (!reports) {
@@ -262,7 +263,7 @@ int operate(Verb verb, const OperationArguments &args)
     if (tracking.error && config.late_tracking && config.use_bpf &&
         freezer::all_announce(session.targets()))
         say_untracked(*tracking.error);
-    const auto show = [&, width = terminal_width(STDERR_FILENO)](const TargetReport &report) {
+    const auto show = [&](const TargetReport &report) {
         if (args.common.json)
             session.print(to_json(report, session.freezer().tracking()) + "\n");
         else

@@ -105,7 +105,9 @@ Outcome wait_for(Session &session, const Command &command, const InterruptFd &in
             return added;
         if (auto added = set->add(interrupt.get(), EPOLLIN, kInterruptToken); !added)
             return added;
-        return until_ns ? set->set_deadline(*until_ns) : freezer::Status();
+        if (until_ns)
+            set->set_deadline(*until_ns);
+        return {};
     };
     if (const auto is_ready = ready(); !is_ready) {
         session.refuse("freezerctl", is_ready.error());
@@ -250,9 +252,10 @@ class Box
         const auto fd = cgroup.notify_fd();
         auto set = WaitSet::open();
         if (!set || !fd || !set->add_notifications(*fd, 0) ||
-            !set->add(interrupt.get(), EPOLLIN, kInterruptToken) ||
-            (grace_ns && !set->set_deadline(freezer::now_ns() + *grace_ns)))
+            !set->add(interrupt.get(), EPOLLIN, kInterruptToken))
             return;
+        if (grace_ns)
+            set->set_deadline(freezer::now_ns() + *grace_ns);
         for (;;) {
             const auto reading = cgroup.read();
             if (!reading || !reading->populated)
