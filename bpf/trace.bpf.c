@@ -267,6 +267,22 @@ static __always_inline bool open_remove(struct trace_open_key *key)
 	return false;
 }
 
+/*
+ * Of two sides that each write, call this, and then read what the other writes, one at least sees the
+ * other: both take the one lock of the ring buffer, even where it is full. BPF has no barrier for this,
+ * and its atomic operations order nothing else on every architecture (before 5.12 on none but x86).
+ */
+static __always_inline void trace_fence(void)
+{
+	void *nothing = bpf_ringbuf_reserve(&fz_trace_ring, sizeof(__u64), 0);
+
+	/* A reader who has come this far is woken: nothing behind it would do that (bpf_ringbuf_commit(),
+	 * kernel/bpf/ringbuf.c).
+	 */
+	if (nothing)
+		bpf_ringbuf_discard(nothing, 0);
+}
+
 /* Closes a task whose record is of the freeze under way: an older one may name a place that is another
  * task's by now. False: it was open, and the thaw has just told that it left.
  */
@@ -357,7 +373,8 @@ static __always_inline void handle_reached(struct task_struct *task, bool early)
 		record->open_place = open_take(fz_address(task), cgroup_id, now);
 		if (!record->open_place)
 			return; /* its sleep will tell */
-		/* The thaw says so before it looks for open tasks: one of the two sees the other. */
+		/* The thaw says so before it looks for open tasks. */
+		trace_fence();
 		request = request_of(cgroup_id);
 		if (is_thawed(&request) && close(record))
 			return;
@@ -392,6 +409,7 @@ static __always_inline void handle_woken(struct task_struct *task)
 	}
 	record->open_cgroup = cgroup_id;
 	record->open_place = open_take(fz_address(task), cgroup_id, record->arrived_ns);
+	trace_fence();
 	/* Without a place it is told to leave now, and to reach the refrigerator anew. */
 	request = request_of(cgroup_id);
 	if (record->open_place && !is_thawed(&request))
@@ -483,9 +501,11 @@ int BPF_PROG(trace_thaw, struct cgroup *cgrp, const char *path)
 
 	if (request)
 		request->thaw_ns = now;
-	if (is_wanted(FZ_TR_THAW))
+	if (is_wanted(FZ_TR_THAW)) /* an event is a fence, too */
 		trace_cgroup(FZ_TR_THAW, now, cgrp, path, 0, inherited ? FZ_TRF_INHERITED : 0,
 			     true);
+	else
+		trace_fence();
 	for (__u64 place = 1; place <= TRACE_OPEN_PLACES; place++)
 		open_leave(id, place, now);
 	return 0;
