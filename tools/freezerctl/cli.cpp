@@ -2,6 +2,7 @@
 #include "tools/freezerctl/cli.h"
 
 #include <algorithm>
+#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -116,7 +117,12 @@ int run_command_line(int argc, char **argv, const std::function<std::string()> &
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
-        return app.exit(error) == 0 ? kReached : kUsage;
+        std::ostringstream help;
+        std::ostringstream trouble;
+        const int code = app.exit(error, help, trouble);
+        print(help.str());
+        complain(trouble.str());
+        return code == 0 ? kReached : kUsage;
     }
     return cli.run();
 }

@@ -220,7 +220,7 @@ int operate(Verb verb, const OperationArguments &args)
     if (!parsed)
         return session.code();
     if (runs)
-        session.set_output(stderr); // stdout is the command's
+        session.print_to_stderr(); // stdout is the command's
     if (!args.report_file.empty() && !session.open_output(args.report_file))
         return runs ? kNotRun : session.code();
 

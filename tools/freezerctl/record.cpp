@@ -27,11 +27,14 @@ struct RecordArguments : TraceArguments {
 class FileSink : public TraceSink
 {
   public:
-    FileSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+    FileSink(int fd, const std::string &name) : name_(name), output_(fd, name, Output::When::kKept)
+    {
+    }
 
     bool begin(const TraceStart &start, const std::vector<freezer::TraceEvent> &members) override
     {
-        buffer_ = record_header() + record_line(to_json(start));
+        if (!output_.print(record_header() + record_line(to_json(start))))
+            return false;
         for (const freezer::TraceEvent &member : members) {
             if (!event(member))
                 return false;
@@ -40,44 +43,27 @@ class FileSink : public TraceSink
     }
     bool event(const freezer::TraceEvent &event) override
     {
-        buffer_ += record_line(to_json(event));
-        return buffer_.size() < kFlushAt || flush();
+        return output_.print(record_line(to_json(event)));
     }
-    bool flush() override
-    {
-        size_t done = 0;
-        while (done < buffer_.size() && error_ == 0) {
-            const ssize_t n = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
-            if (n >= 0)
-                done += static_cast<size_t>(n);
-            else if (errno != EINTR)
-                error_ = errno;
-        }
-        buffer_.clear();
-        return error_ == 0;
-    }
+    bool flush() override { return output_.flush(); }
     bool end(const TraceEnd &end, const std::vector<freezer::ProgramCost> &costs) override
     {
-        buffer_ += record_line(to_json(end, costs));
         events_ = end.events;
-        return flush();
+        return output_.print(record_line(to_json(end, costs))) && flush();
     }
     int complain_of_failure() override
     {
-        complain(printable(name_) + ": write: " + std::strerror(error_) +
+        complain(printable(name_) + ": write: " + std::strerror(output_.error()) +
                  "; what was written before can be read\n");
         return kFailed;
     }
-    [[nodiscard]] bool good() const { return error_ == 0; }
+    [[nodiscard]] bool good() const { return output_.error() == 0; }
     [[nodiscard]] std::uint64_t events() const { return events_; }
 
   private:
-    static constexpr size_t kFlushAt = 1U << 20;
-    int fd_;
     std::string name_;
-    std::string buffer_;
+    Output output_;
     std::uint64_t events_ = 0;
-    int error_ = 0;
 };
 
 int record(const RecordArguments &args)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // report: a recording as lines, JSON, a summary, or a picture.
+#include <fcntl.h>
+
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "tools/freezerctl/cli.h"
+#include "tools/freezerctl/output.h"
 #include "tools/freezerctl/record_file.h"
 #include "tools/freezerctl/text.h"
 #include "tools/freezerctl/trace_text.h"
@@ -91,18 +93,23 @@ std::optional<std::string> render(const Recording &recording, const ReportArgume
     return std::nullopt;
 }
 
+int write_to(Output &output, const std::string &text)
+{
+    return output.print(text) && output.flush() ? kReached : output.complain_of_error();
+}
+
 int write_out(const std::string &text, const std::string &path)
 {
-    std::FILE *const file = path.empty() ? stdout : std::fopen(path.c_str(), "we");
-    const bool written = file && std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
-                         std::fflush(file) == 0;
-    const int error = errno;
-    if (file && file != stdout)
-        std::fclose(file);
-    if (written)
-        return kReached;
-    complain(printable(path.empty() ? "stdout" : path) + ": " + std::strerror(error) + "\n");
-    return kFailed;
+    if (path.empty())
+        return write_to(standard_output(), text);
+    const freezer::UniqueFd file(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!file) {
+        complain(printable(path) + ": " + std::strerror(errno) + "\n");
+        return kFailed;
+    }
+    Output output(file.get(), path, Output::When::kKept);
+    return write_to(output, text);
 }
 
 int report(const ReportArguments &args)

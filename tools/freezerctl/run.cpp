@@ -281,7 +281,7 @@ int run_in_cgroup(const RunArguments &args)
 {
     const InterruptFd interrupt(kPassedOn);
     Session session("run", args.common.json);
-    session.set_output(stderr); // stdout is the command's
+    session.print_to_stderr(); // stdout is the command's
     const auto timeout = freezer::parse_timeout(args.timeout);
     const auto grace = freezer::parse_timeout(args.grace);
     if (!timeout || !grace) {
@@ -308,7 +308,7 @@ int run_in_cgroup(const RunArguments &args)
         return kDeadline;
     if (report.status != 0)
         return report.status;
-    if (report.outcome != Outcome::kReached || !report.removed)
+    if (report.outcome != Outcome::kReached || !report.removed || session.code() == kFailed)
         return kFailed;
     return report.left.count != 0 && args.fail_on_leftover ? kNotInState : kReached;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 #include "tools/freezerctl/session.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <map>
@@ -44,16 +47,6 @@ bool may_be_name(const std::string &text)
 }
 
 } // namespace
-
-void print(const std::string &text)
-{
-    std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-void complain(const std::string &text)
-{
-    std::fwrite(text.data(), 1, text.size(), stderr);
-}
 
 bool Session::open(const freezer::Config &config)
 {
@@ -140,21 +133,38 @@ bool Session::find_targets(const TargetArguments &arguments, bool harmful)
     return code_ == kReached;
 }
 
+void Session::print_to_stderr()
+{
+    other_output_.emplace(STDERR_FILENO, "stderr", Output::When::kAtOnce);
+}
+
 bool Session::open_output(const std::string &path)
 {
-    file_.reset(std::fopen(path.c_str(), "we"));
+    file_ = freezer::UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file_) {
         refuse(path, freezer::Error::from_errno(errno, "open it for the report"));
         return false;
     }
-    output_ = file_.get();
-    std::setvbuf(output_, nullptr, _IOLBF, 0); // whoever reads along sees whole lines
+    other_output_.emplace(file_.get(), path, Output::When::kAtOnce); // somebody may read along
     return true;
 }
 
 void Session::print(const std::string &text)
 {
-    std::fwrite(text.data(), 1, text.size(), output_);
+    count_unless(output().print(text));
+}
+
+void Session::flush()
+{
+    count_unless(output().flush());
+}
+
+void Session::count_unless(bool printed)
+{
+    if (printed)
+        return;
+    (void)output().complain_of_error();
+    count(kFailed);
 }
 
 void Session::refuse(const std::string &target, const freezer::Error &error)

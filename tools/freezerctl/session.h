@@ -4,15 +4,17 @@
 #ifndef FREEZERCTL_TOOLS_SESSION_H
 #define FREEZERCTL_TOOLS_SESSION_H
 
-#include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tools/freezerctl/exit_code.h"
+#include "tools/freezerctl/output.h"
 #include "user/freezer.h"
 #include "user/result.h"
+#include "user/unique_fd.h"
 
 namespace freezerctl
 {
@@ -36,9 +38,6 @@ struct CommonArguments {
     bool no_bpf = false;
 };
 
-void print(const std::string &text);    // to stdout
-void complain(const std::string &text); // to stderr
-
 class Session
 {
   public:
@@ -61,13 +60,15 @@ class Session
     // Opens and checks all of them: nothing is to be written before every one is known to be good.
     // `harmful`: refuses those whose freeze or kill would hit the caller or the machine.
     bool find_targets(const TargetArguments &arguments, bool harmful);
-    // Where print() and refuse() write what is for stdout otherwise. The second: to a file, made
-    // or emptied; false, and said, when that cannot be.
-    void set_output(std::FILE *output) { output_ = output; }
+    // Where print() and refuse() write what is for stdout otherwise: to stderr; to a file, made or
+    // emptied; false, and said, when that cannot be.
+    void print_to_stderr();
     bool open_output(const std::string &path);
+    // What cannot be written is said, and counted as a failure; of stdout, which keeps what it is
+    // given, by flush() or when the process ends.
     void print(const std::string &text);
     // What was printed is with its reader, who need not wait for what there is to put away.
-    void flush() { (void)std::fflush(output_); }
+    void flush();
     // Says why a target (or the whole command) cannot be served.
     void refuse(const std::string &target, const freezer::Error &error);
     void count(ExitCode code) { code_ = worse(code_, code); }
@@ -77,13 +78,15 @@ class Session
     [[nodiscard]] ExitCode code() const { return code_; }
 
   private:
+    [[nodiscard]] Output &output() { return other_output_ ? *other_output_ : standard_output(); }
+    void count_unless(bool printed);
     freezer::Result<std::unique_ptr<freezer::Cgroup>> find(const std::string &text,
                                                            const TargetArguments &arguments) const;
 
     std::string verb_;
     bool json_;
-    std::FILE *output_ = stdout;
-    std::unique_ptr<std::FILE, int (*)(std::FILE *)> file_{nullptr, &std::fclose};
+    freezer::UniqueFd file_;
+    std::optional<Output> other_output_;
     std::unique_ptr<freezer::Freezer> freezer_;
     std::unique_ptr<std::vector<freezer::Target>> targets_ =
         std::make_unique<std::vector<freezer::Target>>();

@@ -47,7 +47,6 @@ class Screen
     // Whether a key that was pressed asks to end.
     virtual bool wants_end() { return false; }
     [[nodiscard]] virtual int key_fd() const { return -1; }
-    [[nodiscard]] virtual bool good() const { return true; }
 };
 
 // One table below the other, when it differs from the one before in more than times.
@@ -57,14 +56,10 @@ class PlainScreen : public Screen
     void show(const std::vector<std::string> &lines, const std::string &note) override
     {
         for (const std::string &line : lines)
-            good_ = std::fprintf(stdout, "%s\n", line.c_str()) >= 0 && good_;
-        good_ = std::fprintf(stdout, "%s%s", note.c_str(), note.empty() ? "\n" : "\n\n") >= 0 &&
-                std::fflush(stdout) == 0 && good_;
+            (void)print(line + "\n");
+        (void)print(note + (note.empty() ? "\n" : "\n\n"));
+        (void)standard_output().flush();
     }
-    [[nodiscard]] bool good() const override { return good_; }
-
-  private:
-    bool good_ = true;
 };
 
 class CursesScreen : public Screen
@@ -144,8 +139,8 @@ int watch(Session &cli, TraceSession &session, TopView &view, Screen &screen,
             drawn_ns = now;
             changed = false;
         }
-        if (!screen.good())
-            return kSignal + SIGPIPE;
+        if (standard_output().error() != 0)
+            return standard_output().complain_of_error();
         // On a terminal the times go on; a file or a pipe gets what is new.
         std::optional<std::uint64_t> next = end_ns;
         if (changed || !plain) {

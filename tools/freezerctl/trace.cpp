@@ -3,9 +3,7 @@
 // trace: every freeze, thaw and kill as it happens.
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 
 #include "tools/freezerctl/cli.h"
 #include "tools/freezerctl/trace_json.h"
@@ -32,42 +30,28 @@ class LiveSink : public TraceSink
     {
         for (const freezer::TraceEvent &member : members)
             (void)text_.line(member);
-        return !json_ || put(to_json(start) + "\n");
+        return !json_ || print(to_json(start) + "\n");
     }
     bool event(const freezer::TraceEvent &event) override
     {
-        return put(json_ ? to_json(event) + "\n" : text_.line(event));
+        return print(json_ ? to_json(event) + "\n" : text_.line(event));
     }
-    bool flush() override { return std::fflush(stdout) == 0 || fail(); }
+    bool flush() override { return standard_output().flush(); }
     bool end(const TraceEnd &end, const std::vector<freezer::ProgramCost> &costs) override
     {
-        return !json_ || put(to_json(end, costs) + "\n");
+        return !json_ || print(to_json(end, costs) + "\n");
     }
     [[nodiscard]] int pipe_fd() const override { return pipe_ ? STDOUT_FILENO : -1; }
     int complain_of_failure() override
     {
-        // As a shell shows a command whose reader has gone.
-        if (error_ == 0 || error_ == EPIPE)
-            return kSignal + SIGPIPE;
-        complain(std::string("freezerctl: write to stdout: ") + std::strerror(error_) + "\n");
-        return kFailed;
+        // Without an error it is the other end of the pipe that has gone.
+        return standard_output().error() != 0 ? standard_output().complain_of_error()
+                                              : kSignal + SIGPIPE;
     }
 
   private:
-    bool put(const std::string &text)
-    {
-        return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() || fail();
-    }
-    bool fail()
-    {
-        if (error_ == 0)
-            error_ = errno;
-        return false;
-    }
-
     bool json_;
     bool pipe_;
-    int error_ = 0;
     TraceText text_;
 };
 
