@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "tests/support/command.h"
 #include "tests/support/scratch.h"
@@ -62,6 +65,42 @@ TEST_F(Priority, it_is_raised_until_the_request_is_made)
         command.signal(SIGINT);
         EXPECT_EQ(command.finish().status, 130);
     }
+}
+
+// What strace(1) sees: whether the priority is given up before the first request is written.
+bool is_given_up_before(const std::string &arguments, const std::string &file)
+{
+    const std::string trace = "/tmp/freezerctl-priority-" + std::to_string(::getpid());
+    const std::string command = "strace -e trace=sched_setscheduler,openat,pwrite64 -o " + trace +
+                                " " + test::binary() + " " + arguments + " >/dev/null 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    const std::string calls = test::read_file(trace);
+    ::unlink(trace.c_str());
+    const size_t raised = calls.find("sched_setscheduler(");
+    const size_t restored = calls.find("sched_setscheduler(", raised + 1);
+    size_t written = calls.find("\"" + file + "\"");
+    written = calls.find("pwrite64(", written);
+    EXPECT_TRUE(raised < written && restored != std::string::npos && written != std::string::npos)
+        << calls;
+    return restored < written;
+}
+
+TEST_F(Priority, it_is_given_up_before_what_it_would_slow_down)
+{
+    if (std::system("strace -o /dev/null true") != 0)
+        GTEST_SKIP() << "strace(1) does not work here";
+    Scratch scratch;
+    std::string few;
+    std::string many;
+    for (int i = 0; i < 17; ++i) {
+        scratch.mkdir(std::to_string(i));
+        (i < 16 ? few : many) += " " + scratch.path(std::to_string(i));
+    }
+    many += few;
+    EXPECT_FALSE(is_given_up_before("freeze" + few, "cgroup.freeze"));
+    EXPECT_TRUE(is_given_up_before("freeze" + many, "cgroup.freeze"));
+    scratch.spawn_sleeper();
+    EXPECT_TRUE(is_given_up_before("kill " + scratch.path(), "cgroup.kill"));
 }
 
 TEST_F(Priority, that_of_the_caller_stays)

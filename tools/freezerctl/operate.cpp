@@ -53,6 +53,13 @@ struct OperationArguments {
 // Of more the requests take long enough for those that were asked first to need the CPU.
 constexpr size_t kUrgentTargets = 16;
 
+// Whether the requests are to go ahead of what they wake. Those that are killed die best one after
+// the other, while the rest is still being told: all at once they stand in each other's way.
+bool is_urgent(Verb verb, size_t targets)
+{
+    return verb != Verb::kKill && targets <= kUrgentTargets;
+}
+
 // What it prints takes an account from the beginning.
 bool wants_tracker_first(const OperationArguments &args)
 {
@@ -234,7 +241,7 @@ int operate(Verb verb, const OperationArguments &args)
     if (!session.open(config) ||
         !session.find_targets(args.targets, verb == Verb::kFreeze || verb == Verb::kKill))
         return runs ? not_run(session.code()) : session.code();
-    if (session.targets().size() > kUrgentTargets)
+    if (!is_urgent(verb, session.targets().size()))
         restore_priority();
     std::optional<Hold> hold;
     if (runs || parsed->hold.thaw_after) {

@@ -11,7 +11,8 @@ namespace freezerctl
 // something is to be stopped, the command itself waits for its turn.
 //
 // Only until the requests are made: to go on so while it waits would keep a CPU from tasks that
-// still have to stop. (With 10,000 cgroups it kept them from it for half a minute.)
+// still have to stop. (With 10,000 cgroups it kept them from it for half a minute.) And not for a
+// kill: see is_urgent() in operate.cpp.
 //
 // Its children and other threads do not have it (SCHED_RESET_ON_FORK). Nothing happens without
 // CAP_SYS_NICE, in a cgroup that may run nothing at such a priority (CONFIG_RT_GROUP_SCHED), or
