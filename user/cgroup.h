@@ -26,6 +26,12 @@ struct Reading {
     std::vector<std::uint64_t> undecided;
 };
 
+// How many cgroups it is with all below it, and how many tasks they hold.
+struct TreeSize {
+    size_t cgroups = 1;
+    size_t tasks = 0;
+};
+
 enum class State {
     kThawed,
     kFreezing,
@@ -83,6 +89,10 @@ class Cgroup
     // open: to get ready for it before the request. False also where that cannot be told.
     virtual bool verdict_takes_tasks() = 0;
 
+    // Lets up to so many cgroups below it stay open from one look at them to the next, which then
+    // takes a fraction of the time; two descriptors for each. 0, as at first: closes them.
+    virtual void keep_below(size_t most) = 0;
+
     virtual Result<Reading> read() = 0;
     // Its own request alone, which a reading holds, too: what a decision to write rests on.
     virtual Result<bool> self_freezing() = 0;
@@ -106,6 +116,8 @@ class Cgroup
     virtual Result<std::vector<std::unique_ptr<Cgroup>>> children() = 0;
     // Ids of the tasks (threads) in this very cgroup, in this process's pid namespace.
     virtual Result<std::vector<int>> own_tasks() = 0;
+    // One that is removed meanwhile is left out.
+    virtual Result<TreeSize> size() = 0;
     // Ids of the processes in this very cgroup whose first thread has ended and others have not:
     // Cgroup::kill() misses those.
     virtual Result<std::vector<int>> headless_processes() = 0;

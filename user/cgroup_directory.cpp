@@ -56,16 +56,26 @@ bool CgroupDirectory::is_set(std::string_view flag)
     return parse_number(flag).value_or(0) != 0;
 }
 
-Result<bool> CgroupDirectory::has_own_tasks() const
+Result<UniqueFd> CgroupDirectory::open_tasks() const
 {
-    auto tasks = open_at(directory_.get(), names_.tasks, O_RDONLY);
-    if (!tasks)
-        return std::move(tasks).error();
+    return open_at(directory_.get(), names_.tasks, O_RDONLY);
+}
+
+Result<bool> CgroupDirectory::lists_any(int tasks_fd) const
+{
     char byte;
-    const ssize_t n = ::read(tasks->get(), &byte, 1);
+    const ssize_t n = ::pread(tasks_fd, &byte, 1, 0);
     if (n < 0)
         return Error::from_errno(errno, std::string("read ") + names_.tasks);
     return n == 1;
+}
+
+Result<bool> CgroupDirectory::has_own_tasks() const
+{
+    auto tasks = open_tasks();
+    if (!tasks)
+        return std::move(tasks).error();
+    return lists_any(tasks->get());
 }
 
 Result<bool> CgroupDirectory::self_freezing()

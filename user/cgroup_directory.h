@@ -67,7 +67,9 @@ class CgroupDirectory : public Cgroup
     // A file that holds 0 or 1, and what it holds.
     [[nodiscard]] Result<bool> read_flag(const char *file) const;
     [[nodiscard]] static bool is_set(std::string_view flag);
-    // Whether a task is in this very cgroup.
+    // The file that lists the tasks of this very cgroup, and whether it lists one.
+    [[nodiscard]] Result<UniqueFd> open_tasks() const;
+    [[nodiscard]] Result<bool> lists_any(int tasks_fd) const;
     [[nodiscard]] Result<bool> has_own_tasks() const;
     // A file with one id on each line.
     Result<std::vector<int>> read_ids(const char *file);

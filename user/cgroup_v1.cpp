@@ -86,6 +86,20 @@ Result<bool> CgroupV1::is_populated()
     return false;
 }
 
+Result<TreeSize> CgroupV1::size()
+{
+    std::vector<std::unique_ptr<Cgroup>> storage;
+    auto all = walk(*this, storage);
+    if (!all)
+        return std::move(all).error();
+    TreeSize size{all->size(), 0};
+    for (Cgroup *const cgroup : *all) {
+        if (const auto tasks = cgroup->own_tasks())
+            size.tasks += tasks->size();
+    }
+    return size;
+}
+
 Status CgroupV1::kill()
 {
     return Error{ErrorKind::kUnsupported, 0, "v1 has no request to kill"};

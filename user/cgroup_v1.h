@@ -25,7 +25,9 @@ class CgroupV1 final : public CgroupDirectory
     [[nodiscard]] bool signals_wait_for_thaw() const override { return true; }
 
     bool verdict_takes_tasks() override { return true; }
+    void keep_below(size_t /*most*/) override {} // freezer.state tells of all
     Result<Reading> read() override;
+    Result<TreeSize> size() override;
     Status kill() override;
     Result<std::optional<std::string>> freezing_ancestor() override;
     // There is no Cgroup::kill() that could miss one.

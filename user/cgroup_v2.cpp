@@ -18,7 +18,17 @@ namespace
 constexpr const char *kEvents = "cgroup.events";
 constexpr const char *kKill = "cgroup.kill"; // 5.14
 constexpr const char *kProcs = "cgroup.procs";
+constexpr const char *kStat = "cgroup.stat"; // 4.14
 constexpr const char *kStatLocal = "cgroup.stat.local"; // frozen_usec: 6.18
+
+constexpr const char *kFrozen = "frozen";
+
+bool is_marked(std::string_view events, std::string_view key)
+{
+    const auto keys = parse_keyed(events);
+    const auto found = keys.find(key);
+    return found != keys.end() && found->second != 0;
+}
 
 } // namespace
 
@@ -49,34 +59,37 @@ Result<Reading> CgroupV2::read()
     auto freeze = self_freezing();
     if (!freeze)
         return std::move(freeze).error();
-    auto reading = read_marks();
-    if (!reading)
-        return reading;
-    reading->self_freezing = *freeze;
-    reading->asked = reading->self_freezing || reading->flagged;
-    return reading;
-}
-
-Result<Reading> CgroupV2::read_marks()
-{
     auto events =
         events_ ? read_record(events_.get(), kEvents) : read_record_at(directory(), kEvents);
     if (!events)
         return std::move(events).error();
 
     const auto keys = parse_keyed(*events);
-    const auto frozen = keys.find("frozen");
+    const auto frozen = keys.find(kFrozen);
     const auto populated = keys.find("populated");
     if (frozen == keys.end() || populated == keys.end())
         return Error{ErrorKind::kUnsupported, 0,
                      "cgroup.events has no 'frozen': the kernel is older than 5.2"};
     Reading reading;
+    reading.self_freezing = *freeze;
     reading.populated = populated->second != 0;
     reading.flagged = frozen->second != 0;
-    reading.frozen = reading.flagged;
-    if (reading.flagged) {
-        if (auto looked = look_below(reading); !looked)
-            return std::move(looked).error();
+    reading.asked = reading.self_freezing || reading.flagged;
+    if (!reading.flagged)
+        return reading;
+
+    auto below = add_up(add_marks);
+    if (!below)
+        return std::move(below).error();
+    reading.frozen = below->frozen;
+    reading.cgroups = 1 + below->cgroups;
+    reading.undecided = std::move(below->undecided);
+    if (below->cgroups != 0) {
+        auto own = has_own_tasks();
+        if (!own)
+            return std::move(own).error();
+        if (*own)
+            reading.undecided.push_back(id());
     }
     return reading;
 }
@@ -98,48 +111,181 @@ Status CgroupV2::request_freeze(bool freeze)
     return write_file(freeze_.get(), kNames.request, freeze ? kNames.freeze : kNames.thaw);
 }
 
+Result<bool> CgroupV2::is_flagged() const
+{
+    auto events = read_record_at(directory(), kEvents);
+    if (!events)
+        return std::move(events).error();
+    return is_marked(*events, kFrozen);
+}
+
 // The kernel calls a cgroup frozen when its own tasks are (cgroup_update_frozen()), and also when
 // everything below it is (cgroup_propagate_frozen()): either is enough, up to 7.2 at least. Seen on
 // 6.18: with a straggler in one of them, a parent that holds tasks of its own reads frozen 1. So a
 // cgroup with children is frozen only if they all are; and of the own tasks of one that has both,
 // no file tells.
-Status CgroupV2::look_below(Reading &reading)
+Status CgroupV2::add_marks(Below &sum, const Member &member)
 {
-    auto below = children();
-    if (!below)
-        return std::move(below).error();
-    reading.cgroups = 1;
-    if (below->empty())
-        return {};
-    auto own = has_own_tasks();
-    if (!own)
-        return std::move(own).error();
-    if (*own)
-        reading.undecided.push_back(id());
-    for (const auto &child : *below) {
-        auto inner = static_cast<CgroupV2 &>(*child).read_marks();
-        if (!inner) {
-            if (inner.error().kind == ErrorKind::kNoSuchCgroup)
-                continue;
-            return std::move(inner).error();
+    CgroupV2 &cgroup = *member.cgroup;
+    bool frozen = true;
+    if (member.has_children) {
+        auto own = cgroup.lists_any(member.file.get());
+        if (!own)
+            return std::move(own).error();
+        if (*own) {
+            auto flagged = cgroup.is_flagged();
+            if (!flagged)
+                return std::move(flagged).error();
+            frozen = *flagged;
+            sum.undecided.push_back(cgroup.id());
         }
-        reading.frozen = reading.frozen && inner->frozen;
-        reading.cgroups += inner->cgroups;
-        reading.undecided.insert(reading.undecided.end(), inner->undecided.begin(),
-                                 inner->undecided.end());
+    } else {
+        auto events = read_record(member.file.get(), kEvents);
+        if (!events)
+            return std::move(events).error();
+        frozen = is_marked(*events, kFrozen);
+    }
+    sum.frozen = sum.frozen && frozen;
+    ++sum.cgroups;
+    return {};
+}
+
+Status CgroupV2::add_tasks(Below &sum, const Member &member)
+{
+    CgroupV2 &cgroup = *member.cgroup;
+    size_t tasks = 0;
+    auto any = member.has_children ? cgroup.lists_any(member.file.get()) : true;
+    if (!any)
+        return std::move(any).error();
+    if (*any) {
+        auto ids = cgroup.own_tasks();
+        if (!ids)
+            return std::move(ids).error();
+        tasks = ids->size();
+    }
+    sum.tasks += tasks;
+    ++sum.cgroups;
+    return {};
+}
+
+void CgroupV2::keep_below(size_t most)
+{
+    keep_most_ = most;
+    if (kept_.size() > most)
+        kept_.clear();
+}
+
+Result<CgroupV2::Below> CgroupV2::add_up(Add add)
+{
+    const auto any = has_directories(directory());
+    if (!any)
+        return any.error();
+    bool keep = false;
+    if (*any && keep_most_ != 0) {
+        auto cgroups = count_below();
+        if (!cgroups)
+            return std::move(cgroups).error();
+        auto sum = add_up_kept(add, *cgroups);
+        if (!sum)
+            return std::move(sum).error();
+        if (*sum)
+            return std::move(**sum);
+        keep = *cgroups <= keep_most_;
+    }
+    kept_.clear();
+    Below sum;
+    if (*any) {
+        if (auto added = add_children_of(*this, add, sum, keep); !added)
+            return std::move(added).error();
+    }
+    return sum;
+}
+
+// A cgroup that is removed stays so, and its files cannot be read any more. So if there were as
+// many as are open, and then every one of these can be read, they were the same.
+Result<std::optional<CgroupV2::Below>> CgroupV2::add_up_kept(Add add, std::uint64_t cgroups) const
+{
+    std::optional<Below> sum;
+    if (kept_.size() != cgroups)
+        return sum;
+    sum.emplace();
+    for (const Member &member : kept_) {
+        if (auto added = add(*sum, member); !added) {
+            if (added.error().kind != ErrorKind::kNoSuchCgroup)
+                return std::move(added).error();
+            sum.reset();
+            break;
+        }
+    }
+    return sum;
+}
+
+// Opens one after the other: there may be more of them than there may be descriptors.
+Status CgroupV2::add_children_of(CgroupV2 &parent, Add add, Below &sum, bool keep)
+{
+    auto names = list_directories_at(parent.directory());
+    if (!names)
+        return std::move(names).error();
+    for (const std::string &name : *names) {
+        auto member = parent.open_member(name);
+        Status added = member ? add(sum, *member) : Status(member.error());
+        if (added && member->has_children)
+            added = add_children_of(*member->cgroup, add, sum, keep);
+        if (!added && added.error().kind != ErrorKind::kNoSuchCgroup)
+            return added;
+        if (added && keep)
+            kept_.push_back(std::move(*member));
     }
     return {};
 }
 
+Result<CgroupV2::Member> CgroupV2::open_member(const std::string &name) const
+{
+    auto child = open_below(name);
+    if (!child)
+        return std::move(child).error();
+    std::unique_ptr<CgroupV2> cgroup(static_cast<CgroupV2 *>(child->release()));
+    const auto any = has_directories(cgroup->directory());
+    if (!any)
+        return any.error();
+    auto file = *any ? cgroup->open_tasks() : open_at(cgroup->directory(), kEvents, O_RDONLY);
+    if (!file)
+        return std::move(file).error();
+    return Member{std::move(cgroup), *any, std::move(*file)};
+}
+
+Result<std::uint64_t> CgroupV2::count_below() const
+{
+    auto stat = read_record_at(directory(), kStat);
+    if (!stat)
+        return std::move(stat).error();
+    const auto keys = parse_keyed(*stat);
+    const auto count = keys.find("nr_descendants");
+    if (count == keys.end())
+        return Error{ErrorKind::kUnsupported, 0, "cgroup.stat has no 'nr_descendants'"};
+    return count->second;
+}
+
 bool CgroupV2::verdict_takes_tasks()
 {
-    auto below = children();
-    if (!below || below->empty())
+    const auto below = add_up(add_marks);
+    if (!below || below->cgroups == 0)
         return false;
+    if (!below->undecided.empty())
+        return true;
     const auto own = has_own_tasks();
-    return (own && *own) || std::any_of(below->begin(), below->end(), [](const auto &child) {
-               return child->verdict_takes_tasks();
-           });
+    return own && *own;
+}
+
+Result<TreeSize> CgroupV2::size()
+{
+    auto below = add_up(add_tasks);
+    if (!below)
+        return std::move(below).error();
+    auto own = own_tasks();
+    if (!own)
+        return std::move(own).error();
+    return TreeSize{1 + below->cgroups, own->size() + below->tasks};
 }
 
 Status CgroupV2::kill()

@@ -32,6 +32,8 @@ constexpr int kLongestTimerMs = 3'600'000;
 constexpr int kFrozenAgainMax = 20;
 // What a process has open beside the cgroups, at most; beyond that, see arm_notifications().
 constexpr std::uint64_t kOtherDescriptors = 100;
+// Of all that it may have, for what is below the cgroups: one in so many.
+constexpr std::uint64_t kShareOfDescriptors = 8;
 
 } // namespace
 
@@ -61,11 +63,13 @@ Tracker *Operation::tracker()
 Result<std::vector<TargetReport>> Operation::run()
 {
     freezer_.late_ = false;
-    choose_tracker();
     auto set = WaitSet::open(std::move(freezer_.inotify_));
     if (!set)
         return std::move(set).error();
     set_ = &*set;
+    for (Job &job : jobs_)
+        job.cgroup->keep_below(file_limit() / kShareOfDescriptors / 2 / jobs_.size());
+    choose_tracker();
     start_ns_ = now_ns();
     if (auto armed = arm(*set); !armed) {
         disarm();
@@ -772,16 +776,11 @@ std::optional<std::vector<fz_task_row>> Operation::snapshot()
 
 void Operation::count_members(TargetReport &report, Cgroup &cgroup)
 {
-    std::vector<std::unique_ptr<Cgroup>> storage;
-    auto all = walk(cgroup, storage);
-    if (!all)
+    const auto size = cgroup.size();
+    if (!size)
         return;
-    report.cgroups = all->size();
-    report.tasks = 0;
-    for (Cgroup *const member : *all) {
-        if (auto tasks = member->own_tasks())
-            report.tasks += tasks->size();
-    }
+    report.cgroups = size->cgroups;
+    report.tasks = size->tasks;
 }
 
 void Operation::name_stragglers(Job &job)
@@ -936,6 +935,8 @@ void Operation::fill_entries()
 
 void Operation::disarm()
 {
+    for (Job &job : jobs_)
+        job.cgroup->keep_below(0);
     if (Tracker *const bpf = tracker()) {
         const auto lock = bpf->lock_targets();
         for (Job &job : jobs_)

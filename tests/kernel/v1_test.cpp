@@ -40,6 +40,7 @@ class Watched final : public freezer::Cgroup
     [[nodiscard]] std::optional<std::uint32_t> level() const override { return inner_->level(); }
     [[nodiscard]] bool announces() const override { return inner_->announces(); }
     bool verdict_takes_tasks() override { return inner_->verdict_takes_tasks(); }
+    void keep_below(size_t most) override { inner_->keep_below(most); }
     [[nodiscard]] bool signals_wait_for_thaw() const override
     {
         return inner_->signals_wait_for_thaw();
@@ -81,6 +82,7 @@ class Watched final : public freezer::Cgroup
         return inner_->children();
     }
     freezer::Result<std::vector<int>> own_tasks() override { return inner_->own_tasks(); }
+    freezer::Result<freezer::TreeSize> size() override { return inner_->size(); }
     freezer::Result<std::vector<int>> headless_processes() override
     {
         return inner_->headless_processes();
