@@ -162,9 +162,17 @@ struct fz_target {
 	unsigned int level;           /* or FZ_ANY_LEVEL */
 	unsigned long long cgroup_id; /* 0: the slot is free */
 	unsigned long long owner_ns_ino;
+	/*
+	 * Of the cgroups below, since the last FZ_EV_FREEZE or FZ_EV_THAW: how many the kernel marked
+	 * frozen (while FZ_WAKE_FROZEN is asked for) or told to thaw (FZ_WAKE_UNFROZEN), in the upper
+	 * half, and how many frozen tasks of their own those had, in the lower.
+	 */
+	unsigned long long below;
+	unsigned int below_again; /* one of them was marked and then not: it may be in it twice */
+	unsigned int reserved[13];
 };
 /* And FZ_CLIENT_SLOTS of it fill whole pages, of whatever size: each client maps its own alone. */
-FZ_ASSERT(sizeof(struct fz_target) == 64, "fz_target layout");
+FZ_ASSERT(sizeof(struct fz_target) == 128, "fz_target layout");
 
 /* fz_target.level of a cgroup of which it is not known. */
 #define FZ_ANY_LEVEL 0xffffffffU

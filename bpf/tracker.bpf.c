@@ -355,14 +355,44 @@ int BPF_PROG(on_cgroup_freeze, struct cgroup *cgrp)
 	bool own = current_is_owner(target);
 
 	target->request_ns = now;
+	target->below_again = 0;
+	target->below = 0;
 	send_event(FZ_EV_FREEZE, slot, now, BPF_CORE_READ(cgrp, kn, id), 1,
 		   own ? FZ_EVF_OWN : 0, fz_current(), !own && (target->wake & FZ_WAKE_FREEZE));
+	return 0;
+}
+
+/* One more cgroup below the target, with so many frozen tasks of its own. Both in one number, which a
+ * request on another CPU may set to nothing meanwhile.
+ */
+static __always_inline void count_below(struct fz_target *target, __u64 cgroup_id, __u32 tasks)
+{
+	if (cgroup_id != target->cgroup_id)
+		__sync_fetch_and_add(&target->below, (1ULL << 32) | tasks);
+}
+
+__attribute__((noinline)) int credit_thaw(__u32 slot, __u64 cgroup_id, __u32 tasks)
+{
+	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
+
+	if (target && (target->wake & FZ_WAKE_UNFROZEN))
+		count_below(target, cgroup_id, tasks);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_unfreeze")
 int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 {
+	__u32 level_count = fz_level_count();
+	__u32 level = BPF_CORE_READ(cgrp, level);
+	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	__u64 address = fz_address(cgrp);
+	/* Before the first is woken; of a frozen cgroup it is how many tasks it has of its own. */
+	__u32 tasks = BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks);
+
+	fz_for_each_target_slot(above, address, level, level_count, 0)
+		credit_thaw(above, cgroup_id, tasks);
+
 	__u32 slot;
 	struct fz_target *target = target_of_cgroup(cgrp, &slot);
 
@@ -371,19 +401,27 @@ int BPF_PROG(on_cgroup_unfreeze, struct cgroup *cgrp)
 
 	bool own = current_is_owner(target);
 
-	/* Before the first is woken; of a frozen cgroup it is how many tasks it has of its own. */
-	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), BPF_CORE_READ(cgrp, kn, id),
-		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), own ? FZ_EVF_OWN : 0, fz_current(),
-		   !own && (target->wake & FZ_WAKE_THAW));
+	/* The kernel goes down from the cgroup of the request (cgroup_freeze()), so none has told yet. */
+	target->below_again = 0;
+	target->below = 0;
+	send_event(FZ_EV_THAW, slot, bpf_ktime_get_ns(), cgroup_id, tasks, own ? FZ_EVF_OWN : 0,
+		   fz_current(), !own && (target->wake & FZ_WAKE_THAW));
 	return 0;
 }
 
 /* A cgroup below the target: of interest where the target's own mark says nothing of those below. */
-__attribute__((noinline)) int credit_below(__u32 slot, __u64 cgroup_id, __u32 frozen)
+__attribute__((noinline)) int credit_below(__u32 slot, __u64 cgroup_id, __u32 frozen, __u32 tasks)
 {
 	struct fz_target *target = bpf_map_lookup_elem(&fz_targets, &slot);
 
-	if (!target || !(target->wake & FZ_WAKE_BELOW))
+	if (!target)
+		return 0;
+	/* css_set_lock is held: no two at a time. */
+	if (!frozen)
+		target->below_again = 1;
+	else if (target->wake & FZ_WAKE_FROZEN)
+		count_below(target, cgroup_id, tasks);
+	if (!(target->wake & FZ_WAKE_BELOW))
 		return 0;
 	send_event(FZ_EV_BELOW, slot, bpf_ktime_get_ns(), cgroup_id, frozen, 0,
 		   (struct task_struct *)bpf_get_current_task(), true);
@@ -396,11 +434,11 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 	__u32 level_count = fz_level_count();
 	__u32 level = BPF_CORE_READ(cgrp, level);
 	__u64 cgroup_id = BPF_CORE_READ(cgrp, kn, id);
-
 	__u64 address = fz_address(cgrp);
+	__u32 tasks = BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks);
 
-	fz_for_each_target_slot(below, address, level, level_count, 0)
-		credit_below(below, cgroup_id, frozen);
+	fz_for_each_target_slot(above, address, level, level_count, 0)
+		credit_below(above, cgroup_id, frozen, tasks);
 
 	struct task_struct *current = fz_current();
 	bool arrived = frozen && has_arrived(current);
@@ -421,9 +459,8 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 	}
 	target->frozen_ns = bpf_ktime_get_ns();
 	/* css_set_lock is held, and it is frozen because this is the number of its tasks. */
-	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id,
-		   BPF_CORE_READ(cgrp, freezer.nr_frozen_tasks), arrived ? FZ_EVF_ARRIVED : 0,
-		   current, target->wake & FZ_WAKE_FROZEN);
+	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id, tasks,
+		   arrived ? FZ_EVF_ARRIVED : 0, current, target->wake & FZ_WAKE_FROZEN);
 	return 0;
 }
 

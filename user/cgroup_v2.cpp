@@ -18,7 +18,7 @@ namespace
 constexpr const char *kEvents = "cgroup.events";
 constexpr const char *kKill = "cgroup.kill"; // 5.14
 constexpr const char *kProcs = "cgroup.procs";
-constexpr const char *kStat = "cgroup.stat"; // 4.14
+constexpr const char *kStat = "cgroup.stat";            // 4.14
 constexpr const char *kStatLocal = "cgroup.stat.local"; // frozen_usec: 6.18
 
 constexpr const char *kFrozen = "frozen";

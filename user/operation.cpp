@@ -844,6 +844,23 @@ void Operation::fill_reports()
         fill_entries();
 }
 
+std::optional<std::uint64_t> Operation::counted_tasks(const Job &job, const Reading &of,
+                                                      bool thawed)
+{
+    const auto own = thawed ? job.account.thawed_tasks() : job.account.frozen_tasks();
+    if (!own || of.cgroups <= 1)
+        return own;
+    // Where one that has children holds tasks, too, its mark may have come before they were frozen.
+    // Of all others it comes with the last task, and the reading that found it has waited since for
+    // css_set_lock, under which it is told.
+    if (!tracker() || (!thawed && !of.undecided.empty()))
+        return std::nullopt;
+    const fz_target told = tracker()->target(job.slot);
+    if ((!thawed && told.below_again != 0) || (told.below >> 32) != of.cgroups - 1)
+        return std::nullopt;
+    return *own + (told.below & UINT32_MAX);
+}
+
 void Operation::fill_state(Job &job)
 {
     TargetReport &report = job.report;
@@ -864,10 +881,10 @@ void Operation::fill_state(Job &job)
         return;
     // To read the ids of many tasks takes longer than to freeze them; the kernel has just counted.
     const bool thawed = report.verb == Verb::kThaw && report.requested;
-    const auto counted = thawed ? job.account.thawed_tasks() : job.account.frozen_tasks();
     const Reading &of = thawed ? job.before : *job.verdict;
-    if (stands && counted && of.frozen && of.cgroups == 1) {
-        report.cgroups = 1;
+    const auto counted = stands && of.frozen ? counted_tasks(job, of, thawed) : std::nullopt;
+    if (counted) {
+        report.cgroups = of.cgroups;
         report.tasks = *counted;
     } else {
         count_members(report, *job.cgroup);

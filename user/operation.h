@@ -171,6 +171,9 @@ class Operation
     std::optional<std::string> held_by_ancestor(const Job &job);
     bool any_v1_request();
     void fill_reports();
+    // How many tasks the kernel counted in it and below it when it did what was asked, if it told
+    // of every cgroup of the reading.
+    std::optional<std::uint64_t> counted_tasks(const Job &job, const Reading &of, bool thawed);
     // What the kernel says of the cgroup when all is over.
     void fill_state(Job &job);
     void fill_tracking(Job &job);

@@ -402,6 +402,47 @@ TEST_F(Freeze, an_empty_cgroup)
     expect_thaw(scratch, 0);
 }
 
+// Where the kernel counts them all, and where it does not.
+TEST_F(Freeze, what_is_below_is_counted)
+{
+    Scratch scratch;
+    scratch.mkdir("leaf");
+    scratch.mkdir("inner/leaf");
+    scratch.mkdir("empty");
+    scratch.spawn_sleeper("leaf");
+    scratch.spawn_sleeper("inner/leaf");
+    const auto expect_counted = [&] {
+        const auto tasks = scratch.threads_of_tree().size();
+        const auto cgroups = scratch.cgroups().size();
+        const auto report = freeze(scratch.path());
+        EXPECT_EQ(report.outcome, Outcome::kReached);
+        EXPECT_EQ(report.tasks, tasks);
+        EXPECT_EQ(report.cgroups, cgroups);
+        expect_thaw(scratch, tasks, cgroups);
+    };
+    expect_counted();
+
+    // Told of before this request.
+    ASSERT_EQ(freeze(scratch.path("leaf")).outcome, Outcome::kReached);
+    expect_counted();
+    ASSERT_EQ(thaw(scratch.path("leaf")).outcome, Outcome::kReached);
+
+    // Marked as soon as what is below is.
+    for (int i = 0; i < 5; ++i)
+        scratch.spawn_sleeper("inner");
+    expect_counted();
+    scratch.spawn_sleeper();
+    expect_counted();
+
+    // Marked for a second time.
+    ASSERT_EQ(freeze(scratch.path()).outcome, Outcome::kReached);
+    Scratch elsewhere;
+    const pid_t late = elsewhere.spawn_sleeper();
+    ASSERT_TRUE(scratch.write("cgroup.procs", std::to_string(late), "leaf"));
+    EXPECT_EQ(wait(scratch.path(), Goal::kFrozen).tasks, scratch.threads_of_tree().size());
+    expect_thaw(scratch, scratch.threads_of_tree().size(), scratch.cgroups().size());
+}
+
 TEST_F(Freeze, a_thaw_counts_who_is_there_by_then)
 {
     Scratch scratch;

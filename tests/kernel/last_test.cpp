@@ -136,4 +136,43 @@ TEST_F(Last, arrivals_are_counted_where_asked_for)
     EXPECT_EQ(arrived(), 0U);
 }
 
+// fz_target.below
+TEST_F(Last, the_kernel_counts_what_is_below)
+{
+    Scratch scratch;
+    scratch.mkdir("a");
+    scratch.mkdir("b/c");
+    scratch.mkdir("empty");
+    for (const char *below : {"a", "a", "b/c"})
+        scratch.spawn_sleeper(below);
+    scratch.spawn_sleeper(); // not below
+    auto tracker = freezer::Tracker::open({});
+    ASSERT_TRUE(tracker) << tracker.error().message;
+    const auto target = targets({scratch.path()});
+    ASSERT_TRUE(tracker->watch(0, *target.front().cgroup));
+    constexpr std::uint64_t kFourWithThree = (std::uint64_t{4} << 32) | 3;
+
+    for (int round = 0; round < 2; ++round) {
+        tracker->set_wake(0, FZ_WAKE_FROZEN);
+        ASSERT_EQ(freeze(scratch.path()).outcome, Outcome::kReached);
+        if (!test::kernel_skips_programs()) { // that of the request, which sets it to nothing
+            EXPECT_EQ(tracker->target(0).below, kFourWithThree);
+            EXPECT_EQ(tracker->target(0).below_again, 0U);
+        }
+
+        if (round == 1) {
+            Scratch elsewhere;
+            const pid_t late = elsewhere.spawn_sleeper();
+            ASSERT_TRUE(scratch.write("cgroup.procs", std::to_string(late), "a"));
+            EXPECT_EQ(tracker->target(0).below_again, 1U);
+            ASSERT_TRUE(elsewhere.write("cgroup.procs", std::to_string(late)));
+        }
+        tracker->set_wake(0, FZ_WAKE_UNFROZEN);
+        ASSERT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+        if (!test::kernel_skips_programs()) {
+            EXPECT_EQ(tracker->target(0).below, kFourWithThree);
+        }
+    }
+}
+
 } // namespace
