@@ -114,6 +114,11 @@ enum {
 	FZ_TELL_TASKS = 1U << 10,
 	/* Neither: only count arrivals, births and deaths (struct fz_stats). */
 	FZ_COUNT_TASKS = 1U << 11,
+	/*
+	 * Not yet: with it FZ_WAKE_FROZEN, _UNFROZEN, _EMPTY and _POPULATED only send. For whoever still
+	 * makes its requests and looks at every target afterwards: a wake-up of nobody costs as much.
+	 */
+	FZ_WAKE_LATER = 1U << 12,
 	/* Somebody is told of single tasks. */
 	FZ_ABOUT_TASKS = FZ_TELL_TASKS | FZ_WAKE_TASKS | FZ_WAKE_MISSING,
 	/* Without any of these nothing is counted: FZ_EV_FROZEN tells of the arrival that completed it. */

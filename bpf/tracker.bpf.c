@@ -169,6 +169,14 @@ static __always_inline bool send_event(__u32 kind, __u32 slot, __u64 time_ns, __
 	return send_to(client_of(slot), kind, slot, time_ns, cgroup_id, value, flags, task, wake);
 }
 
+/* Whether such an event of a cgroup's marks wakes the sleeper. */
+static __always_inline bool wakes(const struct fz_target *target, __u32 event)
+{
+	__u32 wake = target->wake;
+
+	return (wake & event) && !(wake & FZ_WAKE_LATER);
+}
+
 /* For what must not get lost unnoticed. */
 static __always_inline void send_or_mark(struct fz_target *target, __u32 kind, __u32 slot,
 					 __u64 cgroup_id, __u64 now, struct task_struct *task,
@@ -454,13 +462,13 @@ int BPF_PROG(on_notify_frozen, struct cgroup *cgrp, const char *path, int frozen
 		return 0;
 	if (!frozen) {
 		send_event(FZ_EV_UNFROZEN, slot, bpf_ktime_get_ns(), cgroup_id, 0, 0, current,
-			   target->wake & FZ_WAKE_UNFROZEN);
+			   wakes(target, FZ_WAKE_UNFROZEN));
 		return 0;
 	}
 	target->frozen_ns = bpf_ktime_get_ns();
 	/* css_set_lock is held, and it is frozen because this is the number of its tasks. */
 	send_event(FZ_EV_FROZEN, slot, target->frozen_ns, cgroup_id, tasks,
-		   arrived ? FZ_EVF_ARRIVED : 0, current, target->wake & FZ_WAKE_FROZEN);
+		   arrived ? FZ_EVF_ARRIVED : 0, current, wakes(target, FZ_WAKE_FROZEN));
 	return 0;
 }
 
@@ -479,7 +487,7 @@ int BPF_PROG(on_notify_populated, struct cgroup *cgrp, const char *path, int pop
 		target->empty_ns = now;
 	send_event(FZ_EV_POPULATED, slot, now, BPF_CORE_READ(cgrp, kn, id), populated, 0,
 		   fz_current(),
-		   target->wake & (populated ? FZ_WAKE_POPULATED : FZ_WAKE_EMPTY));
+		   wakes(target, populated ? FZ_WAKE_POPULATED : FZ_WAKE_EMPTY));
 	return 0;
 }
 

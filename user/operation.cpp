@@ -98,6 +98,11 @@ Result<std::vector<TargetReport>> Operation::run()
             follow(job);
     }
     asked_ns_ = now_ns();
+    // From now on a mark wakes; those that came before are seen by the look at all that follows.
+    for (Job &job : jobs_) {
+        if (tracker() && !job.settled)
+            set_wake(job, job.more_wakes);
+    }
     if (options_.on_requested)
         options_.on_requested();
     // What our own writes left in the queues is no sign of others.
@@ -179,11 +184,17 @@ Status Operation::watch_all(Tracker &bpf)
             continue;
         if (auto watched = bpf.watch(job.slot, *job.cgroup); !watched)
             return watched;
-        bpf.set_wake(job.slot, wake_mask());
+        set_wake(job, 0);
         if (!job.cgroup->announces())
             job.lost = bpf.lost(job.slot);
     }
     return {};
+}
+
+void Operation::set_wake(Job &job, std::uint32_t more)
+{
+    job.more_wakes = more;
+    tracker()->set_wake(job.slot, wake_mask() | more | (asked_ns_ == 0 ? FZ_WAKE_LATER : 0));
 }
 
 Status Operation::arm(WaitSet &set)
@@ -204,7 +215,7 @@ Status Operation::arm(WaitSet &set)
         // Now, so that no request waits for it.
         if (freezes && tracker() && job.cgroup->verdict_takes_tasks()) {
             (void)load_snapshot();
-            tracker()->set_wake(job.slot, wake_mask() | FZ_COUNT_TASKS);
+            set_wake(job, FZ_COUNT_TASKS);
         }
         if (freezes && silent && !tracker())
             start_rereading();
@@ -496,7 +507,7 @@ void Operation::follow(Job &job)
     bpf->begin_request(job.slot, now);
     job.missing = MissingTasks();
     job.following = true;
-    bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_MISSING);
+    set_wake(job, FZ_WAKE_MISSING);
     bpf->watch_moves(true);
     touch(job, VerdictSource::kImmediate);
 }
@@ -505,7 +516,7 @@ void Operation::stop_following(Job &job)
 {
     if (!std::exchange(job.following, false) || !tracker())
         return;
-    tracker()->set_wake(job.slot, wake_mask());
+    set_wake(job, 0);
 }
 
 bool Operation::is_worth_reading(Job &job)
@@ -673,7 +684,7 @@ void Operation::watch_below(Job &job)
     job.watching_below = true;
     track_from_now();
     if (Tracker *const bpf = tracker()) {
-        bpf->set_wake(job.slot, wake_mask() | FZ_WAKE_BELOW | FZ_WAKE_TASKS);
+        set_wake(job, FZ_WAKE_BELOW | FZ_WAKE_TASKS);
         bpf->watch_moves(true);
         return;
     }

@@ -54,6 +54,7 @@ class Operation
         bool settled = false;
         bool foreign_write = false;           // somebody else wrote a control file since begin()
         bool watching_below = false;          // the cgroup's own notifications are not enough
+        std::uint32_t more_wakes = 0;         // FZ_WAKE_* beyond wake_mask()
         std::optional<VerdictSource> touched; // by what, since the last look
         // Where the cgroup announces nothing:
         bool asking = false;          // we asked it to freeze, and may write that again
@@ -133,6 +134,8 @@ class Operation
     void track_from_now();
     Status arm_tracker(WaitSet &set);
     Status watch_all(Tracker &bpf);
+    // Lets these events of it wake, too; those that tell of its marks only when all is asked for.
+    void set_wake(Job &job, std::uint32_t more);
     Status arm(WaitSet &set);
     // Makes the kernel's own notifications wake it.
     Status arm_notifications(WaitSet &set, Job &job);
@@ -197,7 +200,7 @@ class Operation
     std::optional<Outcome> over_; // the deadline has passed, or the caller interrupts
     int reread_ms_ = 0;           // where nothing wakes: the time until the next look
     std::uint64_t start_ns_ = 0;
-    std::uint64_t asked_ns_ = 0; // the last request of begin() was made
+    std::uint64_t asked_ns_ = 0; // the last request of begin() was made; 0: not yet
     std::uint64_t dropped_before_ = 0;
     std::uint64_t missed_exits_before_ = 0;
 };

@@ -3,6 +3,7 @@
 // The last to arrive, and the number of all, where single tasks are not followed: both come with
 // the event of the completion.
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <csignal>
@@ -18,6 +19,8 @@ namespace
 using freezer::Outcome;
 using test::Counters;
 using test::Scratch;
+
+constexpr int kPatienceMs = test::kPatience / 1'000'000;
 
 class Last : public test::OperationsTest
 {
@@ -134,6 +137,33 @@ TEST_F(Last, arrivals_are_counted_where_asked_for)
 
     freeze_watched(0); // what was counted before is forgotten
     EXPECT_EQ(arrived(), 0U);
+}
+
+// Whoever still makes requests is not woken by what they bring about (FZ_WAKE_LATER).
+TEST_F(Last, wakes_later_where_asked_to)
+{
+    Scratch scratch;
+    scratch.spawn_sleeper();
+    auto tracker = freezer::Tracker::open({});
+    ASSERT_TRUE(tracker) << tracker.error().message;
+    const auto target = targets({scratch.path()});
+    ASSERT_TRUE(tracker->watch(0, *target.front().cgroup));
+    const auto expect_marks = [&](std::uint32_t more, int woken) {
+        tracker->set_wake(0, FZ_WAKE_FROZEN | FZ_WAKE_UNFROZEN | more);
+        ASSERT_EQ(freeze(scratch.path()).outcome, Outcome::kReached);
+        ASSERT_EQ(thaw(scratch.path()).outcome, Outcome::kReached);
+        pollfd events{tracker->event_fd(), POLLIN, 0};
+        // Woken: at the latest when the kernel has done what is left of it.
+        EXPECT_EQ(::poll(&events, 1, woken == 0 ? 0 : kPatienceMs), woken);
+        std::vector<std::uint32_t> kinds;
+        tracker->drain([&](const fz_event &event) { kinds.push_back(event.kind); });
+        EXPECT_EQ(std::count(kinds.begin(), kinds.end(), std::uint32_t{FZ_EV_FROZEN}), 1);
+        EXPECT_EQ(std::count(kinds.begin(), kinds.end(), std::uint32_t{FZ_EV_UNFROZEN}), 1);
+        EXPECT_EQ(::poll(&events, 1, 0), 0) << "all is read";
+    };
+    expect_marks(FZ_WAKE_LATER, 0);
+    expect_marks(0, 1);
+    expect_marks(FZ_WAKE_LATER, 0);
 }
 
 // fz_target.below
