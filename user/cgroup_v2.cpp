@@ -23,10 +23,10 @@ constexpr const char *kStatLocal = "cgroup.stat.local"; // frozen_usec: 6.18
 
 constexpr const char *kFrozen = "frozen";
 
-bool is_marked(std::string_view events, std::string_view key)
+bool is_marked_frozen(std::string_view events)
 {
     const auto keys = parse_keyed(events);
-    const auto found = keys.find(key);
+    const auto found = keys.find(kFrozen);
     return found != keys.end() && found->second != 0;
 }
 
@@ -78,19 +78,12 @@ Result<Reading> CgroupV2::read()
     if (!reading.flagged)
         return reading;
 
-    auto below = add_up(add_marks);
+    auto below = look_below();
     if (!below)
         return std::move(below).error();
     reading.frozen = below->frozen;
     reading.cgroups = 1 + below->cgroups;
     reading.undecided = std::move(below->undecided);
-    if (below->cgroups != 0) {
-        auto own = has_own_tasks();
-        if (!own)
-            return std::move(own).error();
-        if (*own)
-            reading.undecided.push_back(id());
-    }
     return reading;
 }
 
@@ -116,7 +109,7 @@ Result<bool> CgroupV2::is_flagged() const
     auto events = read_record_at(directory(), kEvents);
     if (!events)
         return std::move(events).error();
-    return is_marked(*events, kFrozen);
+    return is_marked_frozen(*events);
 }
 
 // The kernel calls a cgroup frozen when its own tasks are (cgroup_update_frozen()), and also when
@@ -143,7 +136,7 @@ Status CgroupV2::add_marks(Below &sum, const Member &member)
         auto events = read_record(member.file.get(), kEvents);
         if (!events)
             return std::move(events).error();
-        frozen = is_marked(*events, kFrozen);
+        frozen = is_marked_frozen(*events);
     }
     sum.frozen = sum.frozen && frozen;
     ++sum.cgroups;
@@ -175,13 +168,30 @@ void CgroupV2::keep_below(size_t most)
         kept_.clear();
 }
 
+Result<CgroupV2::Below> CgroupV2::look_below()
+{
+    auto below = add_up(add_marks);
+    if (!below || below->cgroups == 0)
+        return below;
+    auto own = has_own_tasks();
+    if (!own)
+        return std::move(own).error();
+    if (*own)
+        below->undecided.push_back(id());
+    return below;
+}
+
 Result<CgroupV2::Below> CgroupV2::add_up(Add add)
 {
     const auto any = has_directories(directory());
     if (!any)
         return any.error();
+    if (!*any) {
+        kept_.clear();
+        return Below();
+    }
     bool keep = false;
-    if (*any && keep_most_ != 0) {
+    if (keep_most_ != 0) {
         auto cgroups = count_below();
         if (!cgroups)
             return std::move(cgroups).error();
@@ -194,10 +204,8 @@ Result<CgroupV2::Below> CgroupV2::add_up(Add add)
     }
     kept_.clear();
     Below sum;
-    if (*any) {
-        if (auto added = add_children_of(*this, add, sum, keep); !added)
-            return std::move(added).error();
-    }
+    if (auto added = add_children_of(*this, add, sum, keep); !added)
+        return std::move(added).error();
     return sum;
 }
 
@@ -268,13 +276,8 @@ Result<std::uint64_t> CgroupV2::count_below() const
 
 bool CgroupV2::verdict_takes_tasks()
 {
-    const auto below = add_up(add_marks);
-    if (!below || below->cgroups == 0)
-        return false;
-    if (!below->undecided.empty())
-        return true;
-    const auto own = has_own_tasks();
-    return own && *own;
+    const auto below = look_below();
+    return below && !below->undecided.empty();
 }
 
 Result<TreeSize> CgroupV2::size()

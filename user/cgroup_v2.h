@@ -69,6 +69,8 @@ class CgroupV2 final : public CgroupDirectory
     [[nodiscard]] Result<bool> is_flagged() const;
     // All that is below it.
     Result<Below> add_up(Add add);
+    // The marks below it, and whether its own tasks are undecided as well.
+    Result<Below> look_below();
     // The same of those that are open, if these are all that there are.
     Result<std::optional<Below>> add_up_kept(Add add, std::uint64_t cgroups) const;
     Status add_children_of(CgroupV2 &parent, Add add, Below &sum, bool keep);

@@ -67,8 +67,9 @@ Result<std::vector<TargetReport>> Operation::run()
     if (!set)
         return std::move(set).error();
     set_ = &*set;
+    const size_t descriptors = file_limit() / kShareOfDescriptors;
     for (Job &job : jobs_)
-        job.cgroup->keep_below(file_limit() / kShareOfDescriptors / 2 / jobs_.size());
+        job.cgroup->keep_below(descriptors / 2 / jobs_.size());
     choose_tracker();
     start_ns_ = now_ns();
     if (auto armed = arm(*set); !armed) {
